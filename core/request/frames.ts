@@ -1,0 +1,103 @@
+/**
+ * What travels on a call port, both ways, as flat arrays (source of the shape: coalesced postMessage, measured two to eight times the rate of a
+ * message per call).
+ *
+ * To the replica: `[id, msLeft, meta, data, id, msLeft, meta, data, ...]`, or one of the signals below, told apart by a negative first slot.
+ * From the replica: `[serviceUs, id, kind, value, id, kind, value, ...]`, where `serviceUs` is the running mean of the time a call takes.
+ *
+ * What may share a message: primitives only. An object or a buffer goes as its own message, because structured clone keeps identity inside a
+ * message and one caller could change another's data.
+ */
+export const SLOTS_PER_CALL = 4
+export const SLOTS_PER_ANSWER = 3
+
+/** `[CANCEL, id]`: the caller let go; the replica drops the call or aborts its signal, and answers all the same. */
+export const CANCEL = -1
+/** `[CREDIT, id, chunks]`: the consumer of a stream is ready for so many more chunks. */
+export const CREDIT = -2
+
+/** The kinds of answer. JSON, TEXT, BYTES, EMPTY and FULL are made only for calls that came by HTTP; a handle gets VALUE, FULL or a stream. */
+export const AnswerKind = Object.freeze({
+  /** Any cloneable value. */
+  VALUE: 0,
+  /** An ErrorEnvelope. Also ends an open stream. */
+  ERROR: 1,
+  /** Text of compact JSON. */
+  JSON: 2,
+  /** Text for `text/plain; charset=utf-8`. */
+  TEXT: 3,
+  /** A Uint8Array for `application/octet-stream`. */
+  BYTES: 4,
+  /** Nothing: an empty 200. */
+  EMPTY: 5,
+  /** A Response: `[status, [name, value, ...], body]`, body a string, a Uint8Array or undefined. */
+  FULL: 6,
+  /** A stream opens: undefined, or `[status, [name, value, ...]]` when the answer was a Response. Its chunks follow. */
+  STREAM: 7,
+  /** One part of an open stream. */
+  CHUNK: 8,
+  /** The stream ended well. */
+  END: 9,
+  /** User code is about to see this call. Sent only where memory cannot be shared; elsewhere a flag is set. No end of the call. */
+  STARTED: 10,
+} as const)
+export type AnswerKind = (typeof AnswerKind)[keyof typeof AnswerKind]
+
+/** `[status, [name, value, ...]]` of an answer that is a Response. */
+export type ResponseHead = readonly [status: number, headers: readonly string[]]
+
+/**
+ * What is not default about a call, in one slot.
+ * - `0`: default method, no headers, no args, by handle.
+ * - a string that begins with `H` or `R`: an HTTP head, see {@link encodeHttpHead}.
+ * - a string that begins with `{`: a {@link HandleMeta} as JSON.
+ * - an object: a {@link HandleMeta} whose args JSON would change. Goes as its own message.
+ */
+export type CallMeta = 0 | string | HandleMeta
+
+/** The options of a handle call that the handler may ask for. Short keys: they travel with every such call. */
+export interface HandleMeta {
+  /** Endpoint; only on the way from a replica to its host. */
+  readonly e?: string
+  /** Name of the method to call. */
+  readonly m?: string
+  /** HTTP method. */
+  readonly v?: string
+  /** HTTP headers, as pairs. */
+  readonly h?: readonly (readonly [string, string])[]
+  /** Arguments: what a query string is over HTTP. */
+  readonly a?: Readonly<Record<string, unknown>>
+}
+
+/** The parts of an HTTP head. */
+export interface HttpHead {
+  /** True: the result is rendered as an HTTP answer. False: a Request that was passed to a handle; its result is a value. */
+  readonly rendered: boolean
+  /** Name of the method of the backend to call; '' is the default one. */
+  readonly callMethod: string
+  readonly httpMethod: string
+  /** Absolute. */
+  readonly url: string
+  readonly requestId: string
+  /** Names and values in turn, each free of line breaks, as they came. */
+  readonly rawHeaders: readonly string[]
+}
+
+/** One string for a whole head, so that it can share a message with others; split again only when the handler asks. */
+export function encodeHttpHead(head: HttpHead): string {
+  const fixed = `${head.rendered ? 'H' : 'R'}${head.callMethod}\n${head.httpMethod}\n${head.url}\n${head.requestId}`
+  return head.rawHeaders.length === 0 ? fixed : `${fixed}\n${head.rawHeaders.join('\n')}`
+}
+
+/** The other way. */
+export function decodeHttpHead(text: string): HttpHead {
+  const lines = text.split('\n')
+  return {
+    rendered: text.charCodeAt(0) === 0x48,
+    callMethod: (lines[0] ?? '').slice(1),
+    httpMethod: lines[1] ?? 'GET',
+    url: lines[2] ?? '',
+    requestId: lines[3] ?? '',
+    rawHeaders: lines.slice(4),
+  }
+}
