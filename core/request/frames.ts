@@ -58,15 +58,23 @@ export type CallMeta = 0 | string | HandleMeta
 /** The options of a handle call that the handler may ask for. Short keys: they travel with every such call. */
 export interface HandleMeta {
   /** Endpoint; only on the way from a replica to its host. */
-  readonly e?: string
+  readonly e?: string | undefined
   /** Name of the method to call. */
-  readonly m?: string
+  readonly m?: string | undefined
   /** HTTP method. */
-  readonly v?: string
+  readonly v?: string | undefined
   /** HTTP headers, as pairs. */
-  readonly h?: readonly (readonly [string, string])[]
+  readonly h?: readonly (readonly [string, string])[] | undefined
   /** Arguments: what a query string is over HTTP. */
-  readonly a?: Readonly<Record<string, unknown>>
+  readonly a?: Readonly<Record<string, unknown>> | undefined
+  /** Only on the way from a replica to its host: the head of a Request that was passed to a handle. */
+  readonly r?: string | undefined
+  /** Only on the way from a replica to its host: shard key. */
+  readonly k?: string | undefined
+  /** Only on the way from a replica to its host: milliseconds left for the call. */
+  readonly t?: number | undefined
+  /** Only on the way from a replica to its host: whether it may be run twice. */
+  readonly i?: boolean | undefined
 }
 
 /** The parts of an HTTP head. */

@@ -62,12 +62,15 @@ export class Call {
   sizeBytes = 0
   /** Id on the lane of its replica; -1 when on none. */
   id = -1
-  /** Replicas that died under it, and re-routes before start. */
+  /** Times it was taken back from a replica that never started it. */
   attempts = 0
+  /** Times it was run again after a replica had started it. */
+  reruns = 0
   arrivedAtMs = 0
+  sentAtMs = 0
   deadlineAtMs = 0
-  /** True once the caller let go while a replica had the call: the slot is freed by the replica's answer, the sink was told already. */
-  abandoned = false
+  /** True when its replica said that user code is about to see it; only where memory cannot be shared. */
+  started = false
   /** True while it fills a slot of its backend; freed once. */
   admitted = false
   /** True for a copy sent to a shadow: its answer is dropped. */

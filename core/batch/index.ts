@@ -1,0 +1,2 @@
+/** Dynamic batching. */
+export { Batcher, type BatchLimits, type Taken } from './batcher.ts'

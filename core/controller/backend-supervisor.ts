@@ -1,0 +1,423 @@
+import { type Clock, type Logger, type Random, randomName, ServeError, type Stop, sleep, type Turns } from '../base/index.ts'
+import { concurrencyOf, type ResolvedBackendConfig, type ResolvedReplicaOptions } from '../model/index.ts'
+import {
+  CallLane,
+  encodeInitArgs,
+  type HostedReplica,
+  raceAbort,
+  type ReplicaCode,
+  type ReplicaEnd,
+  type ReplicaHost,
+  type ReplicaSpec,
+  type RuntimeLimits,
+  type TargetDescription,
+} from '../replica/index.ts'
+import type { JsonLimits } from '../request/index.ts'
+import { BackendQueue, type CallTarget, type QueueLimits, serveOutbound } from '../router/index.ts'
+import { RestartPolicy } from './restart-policy.ts'
+
+/** How long an event loop may stay silent, once a call in it is past its deadline, before its replica is replaced. */
+const SILENCE_MS = 3_000
+/** Misses of `checkHealth` in a row that cost a replica its place. */
+const HEALTH_MISSES = 3
+
+/** The backend as it should be. */
+export interface BackendSpec {
+  readonly tag: string
+  readonly code: ReplicaCode
+  readonly initArgs: readonly unknown[]
+  readonly config: ResolvedBackendConfig
+  readonly replicaOptions: ResolvedReplicaOptions
+}
+
+/** What a supervisor needs from its instance. */
+export interface SupervisorSeams {
+  readonly hosts: ReadonlyMap<string, ReplicaHost>
+  readonly router: CallTarget
+  readonly jsonLimits: JsonLimits
+  readonly clock: Clock
+  readonly turns: Turns
+  readonly random: Random
+  readonly log: Logger
+  /** Something changed that `status` shows. */
+  readonly onChange: (event: ReplicaEvent) => void
+}
+
+/** A change in the life of a replica. */
+export interface ReplicaEvent {
+  readonly kind: 'replica'
+  readonly backend: string
+  readonly replicaId: string
+  readonly state: 'starting' | 'ready' | 'draining' | 'stopped' | 'died'
+  readonly reason?: string
+}
+
+/** What `status` shows of a backend. */
+export interface BackendStatus {
+  readonly wanted: number
+  readonly starting: number
+  readonly ready: number
+  readonly draining: number
+  readonly queued: number
+  readonly ongoing: number
+  readonly crashLooping: boolean
+  readonly replicas: Readonly<Record<string, { readonly state: Replica['state']; readonly outstanding: number; readonly latencyMs: number }>>
+}
+
+interface Replica {
+  readonly id: string
+  state: 'ready' | 'draining'
+  readonly hosted: HostedReplica
+  readonly lane: CallLane
+  readonly stopOutbound: () => void
+  stopHealth: Stop
+  probing: boolean
+  stopping: boolean
+}
+
+/**
+ * Makes one backend so: starts its replicas, replaces those that die, follows changes of its config, drains those that are too many. It owns the
+ * queue of the backend, which outlives every replica.
+ */
+export class BackendSupervisor {
+  readonly queue: BackendQueue
+  readonly #seams: SupervisorSeams
+  readonly #replicas = new Map<string, Replica>()
+  readonly #restarts = new RestartPolicy()
+  readonly #abort = new AbortController()
+  readonly #draining = new Set<Promise<void>>()
+  #spec: BackendSpec
+  #description: TargetDescription | undefined
+  #starting = 0
+  #lastFailure: string | undefined
+
+  constructor(spec: BackendSpec, seams: SupervisorSeams) {
+    this.#spec = spec
+    this.#seams = seams
+    this.queue = new BackendQueue(
+      {
+        backend: spec.tag,
+        limits: queueLimits(spec.config),
+        onOverdue: (lane) => void this.#probe(lane),
+        describeAbsence: () => this.#describeAbsence(),
+      },
+      seams.clock,
+      seams.turns,
+      seams.random,
+    )
+  }
+
+  get spec(): BackendSpec {
+    return this.#spec
+  }
+
+  get description(): TargetDescription | undefined {
+    return this.#description
+  }
+
+  get status(): BackendStatus {
+    const replicas = [...this.#replicas.values()]
+    return {
+      wanted: this.#spec.config.numReplicas,
+      starting: this.#starting,
+      ready: replicas.filter((replica) => replica.state === 'ready').length,
+      draining: replicas.filter((replica) => replica.state === 'draining').length,
+      queued: this.queue.queued,
+      ongoing: this.queue.ongoing,
+      crashLooping: this.#restarts.isCrashLooping,
+      replicas: Object.fromEntries(
+        replicas.map(({ id, state, lane }) => [id, { state, outstanding: lane.outstanding, latencyMs: Math.round(lane.latencyMs * 1000) / 1000 }]),
+      ),
+    }
+  }
+
+  /** Starts all replicas side by side; resolves when all are ready. When one fails, none is left, and the first failure is thrown. */
+  async start(): Promise<void> {
+    const started = await Promise.allSettled(Array.from({ length: this.#spec.config.numReplicas }, () => this.#startOne()))
+    const failed = started.find((result): result is PromiseRejectedResult => result.status === 'rejected')
+    if (failed === undefined) return
+    await this.stop(0)
+    throw failed.reason
+  }
+
+  /** Makes a new config so, without restarting a replica; resolves when it is in force. */
+  async update(config: ResolvedBackendConfig): Promise<void> {
+    const before = this.#spec
+    if (this.#description !== undefined) checkAgainst(before.tag, config, this.#description)
+    this.#spec = { ...before, config }
+    const replicas = this.#ready
+    try {
+      if (config.userConfig !== before.config.userConfig && config.userConfig !== undefined) {
+        await Promise.all(replicas.map((replica) => replica.hosted.control.reconfigure(config.userConfig)))
+      }
+    } catch (error) {
+      this.#spec = before
+      throw error
+    }
+    this.queue.configure(queueLimits(config))
+    await Promise.all(replicas.map((replica) => replica.hosted.control.configure(runtimeLimits(config))))
+    await this.#scale()
+  }
+
+  /** Puts other code in place: its replicas are all ready before the old ones drain. When one does not start, the old ones stay and it is thrown. */
+  async replace(spec: BackendSpec): Promise<void> {
+    const before = this.#spec
+    const old = this.#ready
+    this.#spec = spec
+    this.#restarts.forget()
+    const started = await Promise.allSettled(Array.from({ length: spec.config.numReplicas }, () => this.#startOne()))
+    const failed = started.find((result): result is PromiseRejectedResult => result.status === 'rejected')
+    const retired = failed === undefined ? old : this.#ready.filter((replica) => !old.includes(replica))
+    for (const replica of retired) void this.#track(this.#retire(replica, spec.config.gracefulShutdownTimeoutMs))
+    if (failed !== undefined) {
+      this.#spec = before
+      throw failed.reason
+    }
+    this.queue.configure(queueLimits(spec.config))
+  }
+
+  /** Drains every replica for at most `timeoutMs`, then stops it. What still waits fails. Nothing starts again afterwards. */
+  async stop(timeoutMs: number = this.#spec.config.gracefulShutdownTimeoutMs): Promise<void> {
+    this.#abort.abort(new ServeError('ERR_CANCELLED', `backend ${this.#spec.tag} is stopped`))
+    await Promise.all([...[...this.#replicas.values()].map((replica) => this.#retire(replica, timeoutMs)), ...this.#draining])
+    this.queue.failAll(() => new ServeError('ERR_NO_REPLICA', `backend ${this.#spec.tag} was stopped`, { outcome: 'not-started' }))
+    this.queue.close()
+  }
+
+  get #ready(): Replica[] {
+    return [...this.#replicas.values()].filter((replica) => replica.state === 'ready')
+  }
+
+  async #scale(): Promise<void> {
+    const ready = this.#ready
+    const missing = this.#spec.config.numReplicas - ready.length - this.#starting
+    if (missing > 0) {
+      await Promise.all(Array.from({ length: missing }, () => this.#startOne()))
+      return
+    }
+    // The newest first: they have the least in their caches. The drain goes on after the change is in force.
+    for (const replica of ready.slice(ready.length + missing)) {
+      void this.#track(this.#retire(replica, this.#spec.config.gracefulShutdownTimeoutMs))
+    }
+  }
+
+  async #startOne(): Promise<void> {
+    const { tag, config, replicaOptions } = this.#spec
+    const id = `${tag}#${randomName(this.#seams.random, 6)}`
+    const host = this.#seams.hosts.get(replicaOptions.isolation)
+    if (host === undefined) throw new ServeError('ERR_UNSUPPORTED', `backend ${tag}: isolation '${replicaOptions.isolation}' is not available here`)
+    this.#starting++
+    this.#tell(id, 'starting')
+    try {
+      const hosted = await this.#startAt(host, this.#specOf(id), config.startTimeoutMs)
+      if (this.#abort.signal.aborted) {
+        await hosted.stop()
+        throw this.#abort.signal.reason
+      }
+      await this.#admit(id, hosted)
+    } finally {
+      this.#starting--
+    }
+  }
+
+  async #startAt(host: ReplicaHost, spec: ReplicaSpec, timeoutMs: number): Promise<HostedReplica> {
+    const { clock } = this.#seams
+    const attempt = new AbortController()
+    const giveUp = (): void => attempt.abort(this.#abort.signal.reason)
+    this.#abort.signal.addEventListener('abort', giveUp, { once: true })
+    const stopTimer = clock.after(timeoutMs, () => {
+      const message = `backend ${spec.backend}: replica ${spec.replicaId} was not ready within ${timeoutMs} ms (startTimeoutMs)`
+      attempt.abort(new ServeError('ERR_BACKEND_START_FAILED', message))
+    })
+    try {
+      return await raceAbort(host.start(spec, attempt.signal), attempt.signal)
+    } finally {
+      stopTimer()
+      this.#abort.signal.removeEventListener('abort', giveUp)
+    }
+  }
+
+  async #admit(id: string, hosted: HostedReplica): Promise<void> {
+    try {
+      checkAgainst(this.#spec.tag, this.#spec.config, hosted.description)
+    } catch (error) {
+      await hosted.stop()
+      throw error
+    }
+    this.#description = hosted.description
+    const { clock, turns, router } = this.#seams
+    const lane = new CallLane(
+      { port: hosted.port, owner: this.queue, window: concurrencyOf(this.#spec.config), startedFlags: hosted.startedFlags },
+      clock,
+    )
+    const replica: Replica = {
+      id,
+      state: 'ready',
+      hosted,
+      lane,
+      stopOutbound: serveOutbound(hosted.outbound, router, turns),
+      stopHealth: () => {},
+      probing: false,
+      stopping: false,
+    }
+    this.#replicas.set(id, replica)
+    this.queue.addLane(lane)
+    void hosted.whenGone.then((end) => this.#onGone(replica, end))
+    if (hosted.description.hasCheckHealth) this.#watchHealth(replica)
+    this.#tell(id, 'ready')
+  }
+
+  #onGone(replica: Replica, end: ReplicaEnd): void {
+    if (!this.#replicas.delete(replica.id)) return
+    replica.stopHealth()
+    replica.stopOutbound()
+    this.queue.removeLane(replica.lane, `replica ${replica.id} ended (${end.reason})`)
+    if (replica.stopping || this.#abort.signal.aborted) return this.#tell(replica.id, 'stopped')
+    this.#lastFailure = end.reason
+    this.#tell(replica.id, 'died', end.reason)
+    this.#seams.log.warn({ backend: this.#spec.tag, replica: replica.id, reason: end.reason }, 'replica.died')
+    this.#replaceAfterDeath()
+  }
+
+  #replaceAfterDeath(): void {
+    const delayMs = this.#restarts.noteDeath(this.#seams.clock.nowMs())
+    if (delayMs > 0) this.#seams.log.error({ backend: this.#spec.tag, delayMs, reason: this.#lastFailure }, 'backend.crash-loop')
+    void this.#startWhenDue(delayMs)
+  }
+
+  async #startWhenDue(delayMs: number): Promise<void> {
+    try {
+      if (delayMs > 0) await sleep(this.#seams.clock, delayMs, this.#abort.signal)
+      if (this.#ready.length + this.#starting >= this.#spec.config.numReplicas) return
+      await this.#startOne()
+    } catch (error) {
+      if (this.#abort.signal.aborted) return
+      this.#lastFailure = error instanceof Error ? error.message : String(error)
+      this.#seams.log.error({ backend: this.#spec.tag, error: this.#lastFailure }, 'replica.start-failed')
+      this.#replaceAfterDeath()
+    }
+  }
+
+  /** Takes a replica out of the set, lets it finish, ends it. */
+  async #retire(replica: Replica, timeoutMs: number): Promise<void> {
+    if (replica.stopping) return
+    replica.stopping = true
+    replica.state = 'draining'
+    replica.stopHealth()
+    this.#tell(replica.id, 'draining')
+    const drained = this.queue.drainLane(replica.lane)
+    let stopTimer: Stop = () => {}
+    const timeUp = new Promise<void>((resolve) => {
+      stopTimer = timeoutMs > 0 ? this.#seams.clock.after(timeoutMs, resolve) : (resolve(), () => {})
+    })
+    await Promise.race([drained, timeUp])
+    stopTimer()
+    await replica.hosted.stop()
+    this.#onGone(replica, { reason: 'stopped', expected: true })
+  }
+
+  /** A call in a replica is past its deadline. When its event loop does not even answer a ping, the replica hangs and is ended. */
+  async #probe(lane: CallLane): Promise<void> {
+    const replica = [...this.#replicas.values()].find((candidate) => candidate.lane === lane)
+    if (replica === undefined || replica.probing) return
+    replica.probing = true
+    const alive = await this.#answersWithin(replica.hosted.control.ping(), SILENCE_MS)
+    replica.probing = false
+    if (alive || !this.#replicas.has(replica.id)) return
+    this.#seams.log.warn({ backend: this.#spec.tag, replica: replica.id }, 'replica.hangs')
+    await replica.hosted.stop()
+    this.#onGone(replica, { reason: `its event loop did not turn for ${SILENCE_MS} ms and a call in it was past its deadline`, expected: false })
+  }
+
+  #watchHealth(replica: Replica): void {
+    let misses = 0
+    const check = async (): Promise<void> => {
+      const { healthCheckTimeoutMs, healthCheckPeriodMs } = this.#spec.config
+      const healthy = await this.#answersWithin(replica.hosted.control.checkHealth(), healthCheckTimeoutMs)
+      misses = healthy ? 0 : misses + 1
+      if (replica.stopping || !this.#replicas.has(replica.id)) return
+      if (misses < HEALTH_MISSES) {
+        replica.stopHealth = this.#seams.clock.after(healthCheckPeriodMs, () => void check())
+        return
+      }
+      this.#seams.log.warn({ backend: this.#spec.tag, replica: replica.id, misses }, 'replica.unhealthy')
+      this.#lastFailure = `checkHealth missed ${misses} times`
+      void this.#track(this.#retire(replica, this.#spec.config.gracefulShutdownTimeoutMs))
+      this.#replaceAfterDeath()
+    }
+    replica.stopHealth = this.#seams.clock.after(this.#spec.config.healthCheckPeriodMs, () => void check())
+  }
+
+  #answersWithin(answer: Promise<void>, timeoutMs: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const stop = this.#seams.clock.after(timeoutMs, () => resolve(false))
+      answer.then(
+        () => resolve(true),
+        () => resolve(false),
+      ).finally(stop)
+    })
+  }
+
+  async #track(work: Promise<void>): Promise<void> {
+    this.#draining.add(work)
+    try {
+      await work
+    } finally {
+      this.#draining.delete(work)
+    }
+  }
+
+  #specOf(replicaId: string): ReplicaSpec {
+    const { tag, code, initArgs, config, replicaOptions } = this.#spec
+    return {
+      backend: tag,
+      replicaId,
+      code,
+      initArgs: encodeInitArgs(tag, initArgs),
+      limits: runtimeLimits(config),
+      userConfig: config.userConfig,
+      jsonLimits: this.#seams.jsonLimits,
+      env: replicaOptions.env,
+      memoryLimitBytes: replicaOptions.memoryLimitBytes,
+    }
+  }
+
+  #describeAbsence(): string {
+    const { wanted, starting, crashLooping } = this.status
+    const last = this.#lastFailure === undefined ? '' : `, the last one ended: ${this.#lastFailure}`
+    return `${wanted} wanted, ${starting} starting${crashLooping ? ', crash looping (ERR_CRASH_LOOP)' : ''}${last}`
+  }
+
+  #tell(replicaId: string, state: ReplicaEvent['state'], reason?: string): void {
+    this.#seams.onChange({ kind: 'replica', backend: this.#spec.tag, replicaId, state, ...(reason !== undefined && { reason }) })
+  }
+}
+
+/** What only the code itself can tell of a config: whether it takes batches, whether it can be reconfigured. */
+function checkAgainst(tag: string, config: ResolvedBackendConfig, description: TargetDescription): void {
+  if ((config.maxBatchSize ?? 1) > 1 && description.batchMethods.length === 0) {
+    throw new ServeError(
+      'ERR_INVALID_CONFIG',
+      `backend ${tag}: maxBatchSize ${config.maxBatchSize} needs a handler that accepts batches: wrap the function in acceptBatch(), or name methods in static batch = ['call']`,
+    )
+  }
+  if (config.userConfig !== undefined && !description.hasReconfigure) {
+    throw new ServeError('ERR_INVALID_CONFIG', `backend ${tag}: userConfig needs a class with a method reconfigure(userConfig)`)
+  }
+}
+
+function runtimeLimits(config: ResolvedBackendConfig): RuntimeLimits {
+  return { maxConcurrentQueries: concurrencyOf(config), maxBatchSize: config.maxBatchSize ?? 1, batchWaitTimeoutMs: config.batchWaitTimeoutMs }
+}
+
+function queueLimits(config: ResolvedBackendConfig): QueueLimits {
+  return {
+    maxConcurrentQueries: concurrencyOf(config),
+    maxBatchSize: config.maxBatchSize ?? 1,
+    maxQueuedRequests: config.maxQueuedRequests,
+    maxQueuedBytes: config.maxQueuedBytes,
+    requestTimeoutMs: config.requestTimeoutMs,
+    streamIdleTimeoutMs: config.streamIdleTimeoutMs,
+    idempotent: config.idempotent,
+  }
+}

@@ -1,0 +1,262 @@
+import { type Logger, nearestName, ServeError } from '../base/index.ts'
+import {
+  type BackendEntry,
+  type EndpointEntry,
+  namesBackend,
+  policyOf,
+  type PublicBackendConfig,
+  type PublicEndpoint,
+  publicEndpoint,
+  requireBackend,
+  requireName,
+  resolveBackendConfig,
+  resolveEndpointOptions,
+  resolveShadow,
+  resolveTraffic,
+  type RoutingTable,
+  toPublicConfig,
+  type TrafficPolicy,
+  withShadow,
+  withTraffic,
+} from '../model/index.ts'
+import { type BackendQueue, Router } from '../router/index.ts'
+import { type BackendSpec, type BackendStatus, BackendSupervisor, type SupervisorSeams } from './backend-supervisor.ts'
+
+/** What a controller needs from its instance; the rest of the supervisors' seams it brings itself. */
+export type ControllerSeams = Omit<SupervisorSeams, 'router' | 'onChange'> & {
+  readonly log: Logger
+  readonly onEvent: (event: ServeEvent) => void
+}
+
+/** What `client.watch()` gives. */
+export type ServeEvent =
+  | { readonly kind: 'replica'; readonly backend: string; readonly replicaId: string; readonly state: string; readonly reason?: string }
+  | { readonly kind: 'edit'; readonly what: 'backend' | 'endpoint' | 'traffic'; readonly name: string; readonly version: number }
+
+/** What `status` shows of an endpoint. */
+export interface EndpointStatus extends PublicEndpoint {
+  readonly received: number
+  readonly yielded: number
+  readonly shadowed: number
+  readonly shadowsDropped: number
+  readonly shadowsFailed: number
+}
+
+/**
+ * Owns the desired state of an instance and makes it so. Edits are done one after the other, each validated whole before anything changes; the router
+ * gets a new table when an edit is in force.
+ */
+export class Controller {
+  readonly router: Router
+  readonly #seams: ControllerSeams
+  readonly #supervisors = new Map<string, BackendSupervisor>()
+  /** Backends whose first replicas are on their way; their tags are taken. */
+  readonly #starting = new Map<string, BackendSupervisor>()
+  readonly #queues = new Map<string, BackendQueue>()
+  readonly #endpoints = new Map<string, EndpointEntry>()
+  #version = 0
+  #last: Promise<unknown> = Promise.resolve()
+  #closed = false
+
+  constructor(seams: ControllerSeams) {
+    this.#seams = seams
+    this.router = new Router(this.#queues, seams.random)
+  }
+
+  /** The table that routers hold at this moment. */
+  get table(): RoutingTable {
+    return this.router.table
+  }
+
+  /** `ERR_BACKEND_EXISTS`, or what kept a replica from starting; nothing is left behind then. A slow start holds up no other edit. */
+  async createBackend(spec: BackendSpec): Promise<void> {
+    const { tag } = spec
+    const supervisor = await this.#edit(async () => {
+      if (this.#supervisors.has(tag) || this.#starting.has(tag)) {
+        throw new ServeError('ERR_BACKEND_EXISTS', `backend ${tag} exists; delete it first, or pass ifExists: 'keep' or 'replace'`)
+      }
+      const made = new BackendSupervisor(spec, { ...this.#seams, router: this.router, onChange: (event) => this.#seams.onEvent(event) })
+      this.#starting.set(tag, made)
+      return made
+    })
+    try {
+      await supervisor.start()
+      await this.#edit(async () => {
+        this.#supervisors.set(tag, supervisor)
+        this.#queues.set(tag, supervisor.queue)
+        this.#publish('backend', tag)
+      })
+    } catch (error) {
+      await supervisor.stop(0)
+      throw error
+    } finally {
+      this.#starting.delete(tag)
+    }
+  }
+
+  /** Puts new code, arguments and config under a tag: new replicas are ready before old ones drain. When they do not start, the old stay. */
+  replaceBackend(spec: BackendSpec): Promise<void> {
+    return this.#edit(async () => {
+      await this.#supervisorOf(spec.tag).replace(spec)
+      this.#publish('backend', spec.tag)
+    })
+  }
+
+  hasBackend(tag: string): boolean {
+    return this.#supervisors.has(tag)
+  }
+
+  /** `ERR_BACKEND_NOT_FOUND`, `ERR_INVALID_CONFIG`, `ERR_RECONFIGURE_FAILED`. */
+  updateBackendConfig(tag: string, partial: unknown): Promise<void> {
+    return this.#edit(async () => {
+      const supervisor = this.#supervisorOf(tag)
+      await supervisor.update(resolveBackendConfig(partial, supervisor.spec.config))
+      this.#publish('backend', tag)
+    })
+  }
+
+  getBackendConfig(tag: string): PublicBackendConfig {
+    return toPublicConfig(this.#supervisorOf(tag).spec.config)
+  }
+
+  listBackends(): Record<string, PublicBackendConfig> {
+    return Object.fromEntries([...this.#supervisors].map(([tag, supervisor]) => [tag, toPublicConfig(supervisor.spec.config)]))
+  }
+
+  /** Drains and stops the replicas. Unknown: nothing happens. `ERR_BACKEND_IN_USE` while any traffic or shadow names it. */
+  deleteBackend(tag: string): Promise<void> {
+    return this.#edit(async () => {
+      const supervisor = this.#supervisors.get(tag)
+      if (supervisor === undefined) return
+      const users = [...this.#endpoints.values()].filter((entry) => namesBackend(entry.policy, tag)).map((entry) => entry.name)
+      if (users.length > 0) {
+        const message = `backend ${tag} is used by ${users.length === 1 ? 'endpoint' : 'endpoints'} ${users.join(', ')}; change the traffic or delete them first`
+        throw new ServeError('ERR_BACKEND_IN_USE', message, { details: { backend: tag, endpoints: users } })
+      }
+      this.#supervisors.delete(tag)
+      this.#queues.delete(tag)
+      this.#publish('backend', tag)
+      await supervisor.stop()
+    })
+  }
+
+  createEndpoint(name: string, options: unknown): Promise<void> {
+    return this.#edit(async () => {
+      const { backend, ...exposure } = resolveEndpointOptions(name, options)
+      requireBackend(name, backend, this.#supervisors)
+      if (this.#endpoints.has(name)) throw new ServeError('ERR_ENDPOINT_EXISTS', `endpoint ${name} exists; delete it first`)
+      this.#refuseTakenRoute(name, exposure.route)
+      this.#endpoints.set(name, Object.freeze({ ...exposure, name, policy: policyOf(backend) }))
+      this.#publish('endpoint', name)
+    })
+  }
+
+  /** Unknown: nothing happens. Calls of the endpoint that still wait fail with `ERR_ENDPOINT_NOT_FOUND`. */
+  deleteEndpoint(name: string): Promise<void> {
+    return this.#edit(async () => {
+      if (!this.#endpoints.delete(name)) return
+      this.#publish('endpoint', name)
+      for (const queue of this.#queues.values()) {
+        queue.failAll(
+          () => new ServeError('ERR_ENDPOINT_NOT_FOUND', `endpoint ${name} was deleted while the call waited`, { outcome: 'not-started' }),
+          (call) => call.endpoint === name && !call.shadow,
+        )
+      }
+    })
+  }
+
+  listEndpoints(): Record<string, PublicEndpoint> {
+    return Object.fromEntries([...this.#endpoints.values()].map((entry) => [entry.name, publicEndpoint(entry)]))
+  }
+
+  /** Replaces the map of weights; shadows stay. */
+  setTraffic(endpoint: string, weights: unknown): Promise<void> {
+    return this.#edit(async () => {
+      const entry = this.#endpointOf(endpoint)
+      this.#setPolicy(entry, withTraffic(entry.policy, resolveTraffic(endpoint, weights, this.#supervisors)))
+    })
+  }
+
+  /** Adds or changes a shadow; 0 removes it. */
+  shadowTraffic(endpoint: string, tag: string, proportion: number): Promise<void> {
+    return this.#edit(async () => {
+      const entry = this.#endpointOf(endpoint)
+      this.#setPolicy(entry, withShadow(entry.policy, resolveShadow(endpoint, tag, proportion, this.#supervisors)))
+    })
+  }
+
+  get backendStatus(): Record<string, BackendStatus & { readonly calls: BackendQueue['counters'] }> {
+    return Object.fromEntries(
+      [...this.#supervisors].map(([tag, supervisor]) => [tag, { ...supervisor.status, calls: { ...supervisor.queue.counters } }]),
+    )
+  }
+
+  get endpointStatus(): Record<string, EndpointStatus> {
+    return Object.fromEntries(
+      [...this.#endpoints.values()].map((entry) => [entry.name, { ...publicEndpoint(entry), ...this.router.countersOf(entry.name) }]),
+    )
+  }
+
+  /** Queues by tag, for metrics. */
+  get queues(): ReadonlyMap<string, BackendQueue> {
+    return this.#queues
+  }
+
+  /** Ends everything: waits for the edit that runs, drains all backends side by side for at most `timeoutMs` each (their own without it). */
+  async close(timeoutMs?: number): Promise<void> {
+    this.#closed = true
+    await this.#last.catch(() => undefined)
+    await Promise.all([...this.#supervisors.values()].map((supervisor) => supervisor.stop(timeoutMs)))
+    await Promise.all([...this.#starting.values()].map((supervisor) => supervisor.stop(0)))
+    this.#supervisors.clear()
+    this.#queues.clear()
+  }
+
+  /** Edits one after the other; one that fails does not keep the next from running. */
+  #edit<T>(work: () => Promise<T>): Promise<T> {
+    const run = this.#last.then(() => {
+      if (this.#closed) throw new ServeError('ERR_CLIENT_CLOSED', 'the instance is closed; start a new one')
+      return work()
+    })
+    this.#last = run.catch(() => undefined)
+    return run
+  }
+
+  #publish(what: 'backend' | 'endpoint' | 'traffic', name: string): void {
+    this.#version++
+    const backends = new Map<string, BackendEntry>()
+    for (const [tag, { spec }] of this.#supervisors) {
+      backends.set(tag, Object.freeze({ tag, config: spec.config, wantedReplicas: spec.config.numReplicas }))
+    }
+    this.router.swap(Object.freeze({ version: this.#version, endpoints: new Map(this.#endpoints), backends }))
+    this.#seams.onEvent({ kind: 'edit', what, name, version: this.#version })
+  }
+
+  #setPolicy(entry: EndpointEntry, policy: TrafficPolicy): void {
+    this.#endpoints.set(entry.name, Object.freeze({ ...entry, policy }))
+    this.#publish('traffic', entry.name)
+  }
+
+  #supervisorOf(tag: string): BackendSupervisor {
+    const supervisor = this.#supervisors.get(requireName('backend tag', tag))
+    if (supervisor !== undefined) return supervisor
+    const near = nearestName(tag, this.#supervisors.keys())
+    throw new ServeError('ERR_BACKEND_NOT_FOUND', `there is no backend ${tag}${near === undefined ? '' : `; did you mean ${near}`}`)
+  }
+
+  #endpointOf(name: string): EndpointEntry {
+    const entry = this.#endpoints.get(requireName('endpoint name', name))
+    if (entry !== undefined) return entry
+    const near = nearestName(name, this.#endpoints.keys())
+    throw new ServeError('ERR_ENDPOINT_NOT_FOUND', `there is no endpoint ${name}${near === undefined ? '' : `; did you mean ${near}`}`)
+  }
+
+  #refuseTakenRoute(name: string, route: string | null): void {
+    if (route === null) return
+    for (const other of this.#endpoints.values()) {
+      if (other.route === route) {
+        throw new ServeError('ERR_ROUTE_EXISTS', `endpoint ${name}: route ${route} belongs to endpoint ${other.name}; take another, or delete that one`)
+      }
+    }
+  }
+}

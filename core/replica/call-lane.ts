@@ -1,0 +1,303 @@
+import { type Clock, type ErrorEnvelope, fromErrorEnvelope, ServeError } from '../base/index.ts'
+import { AnswerKind, CANCEL, CREDIT, isPrimitive, notSerializable, type ResponseHead, SLOTS_PER_ANSWER } from '../request/index.ts'
+import { type Call, CallState } from '../service/index.ts'
+import type { Loaded } from './balancer.ts'
+import type { CallPort } from './call-port.ts'
+import { PeakEwma } from './peak-ewma.ts'
+import { StreamInbox } from './stream-inbox.ts'
+
+/** Text beyond this leaves at once instead of sharing a message with more. */
+const MAX_MESSAGE_CHARS = 65_536
+/** Work that one message may hand over, in microseconds; what takes longer is not worth gathering. */
+const WORK_PER_MESSAGE_US = 1_000
+
+/** Who owns the calls of a lane: told once per call, when the other side is done with it. */
+export interface LaneOwner {
+  /** The call has its answer; for STREAM `value` is a StreamAnswer and the call goes on until `onDone`. */
+  onAnswer(call: Call, kind: AnswerKind, value: unknown): void
+  /** The other side reported an error, or the call could not be sent. */
+  onError(call: Call, error: ServeError): void
+  /** The slot of a call is free again; comes after one of the two above, for abandoned calls alone. */
+  onDone(call: Call, nowMs: number): void
+  /** A part of a stream came; its idle clock restarts. */
+  onChunk(call: Call): void
+  /** All answers of one message were told. */
+  onMessageEnd(): void
+}
+
+export interface CallLaneOptions {
+  readonly port: CallPort
+  readonly owner: LaneOwner
+  /** Most calls handed over and not yet answered; raised while calls turn out to be short. */
+  readonly window: number
+  /** One byte per slot of the ring, shared with the other side, which sets it when user code is about to see the call. */
+  readonly startedFlags?: Uint8Array | undefined
+}
+
+/**
+ * The caller's side of one port: hands calls over in few messages, keeps them in a ring until they are answered, and tells their owner. It never
+ * decides where a call goes; it only knows what this one replica (or host) has in hand.
+ */
+export class CallLane implements Loaded {
+  readonly #port: CallPort
+  readonly #owner: LaneOwner
+  readonly #clock: Clock
+  readonly #latency: PeakEwma
+  readonly #started: Uint8Array | undefined
+  #ring: (Call | undefined)[]
+  #mask: number
+  #nextId = 0
+  #limit: number
+  #window: number
+  #batching = false
+  #outstanding = 0
+  #serviceUs = 0
+  #shared: unknown[] = []
+  #sharedCalls: Call[] = []
+  #sharedChars = 0
+  #alone: Call[] = []
+  #closed = false
+  /** Messages and calls sent, for the figure "calls per message". */
+  messages = 0
+  calls = 0
+
+  constructor(options: CallLaneOptions, clock: Clock) {
+    this.#port = options.port
+    this.#owner = options.owner
+    this.#started = options.startedFlags
+    this.#limit = options.window
+    this.#window = options.window
+    this.#clock = clock
+    this.#latency = new PeakEwma(clock.nowMs())
+    const capacity = this.#started?.length ?? 512
+    this.#ring = new Array<Call | undefined>(capacity).fill(undefined)
+    this.#mask = capacity - 1
+    this.#port.listen((message) => this.#receive(message))
+  }
+
+  /** Calls handed over, or staged to be, and not yet answered. */
+  get outstanding(): number {
+    return this.#outstanding
+  }
+
+  get latencyMs(): number {
+    return this.#latency.valueMs
+  }
+
+  /** Mean time a call takes at the other side, as it reports. */
+  get serviceUs(): number {
+    return this.#serviceUs
+  }
+
+  get hasRoom(): boolean {
+    return this.#outstanding < this.#window
+  }
+
+  get load(): number {
+    return (this.#outstanding + 1) * this.#latency.valueMs
+  }
+
+  /** How many calls are worth handing over in one go: some 50 microseconds of work. */
+  get sliceSize(): number {
+    if (this.#batching) return this.#limit
+    return this.#serviceUs > 50 ? 1 : Math.max(1, Math.min(128, Math.floor(50 / (this.#serviceUs + 0.5))))
+  }
+
+  /** Live change of the window, when the backend's limits change. `batching` keeps it from growing: what is handed over can no longer be shared out. */
+  configure(window: number, batching: boolean): void {
+    this.#limit = window
+    this.#batching = batching
+    this.#window = this.#windowFor(this.#serviceUs)
+  }
+
+  /** Takes a call; it leaves with `post`. */
+  stage(call: Call): void {
+    call.id = this.#claim(call)
+    call.state = CallState.SENT
+    call.lane = this
+    this.#outstanding++
+    if (isPrimitive(call.data) && isPrimitive(call.meta)) {
+      this.#shared.push(call.id, 0, call.meta, call.data)
+      this.#sharedCalls.push(call)
+      if (typeof call.data === 'string') this.#sharedChars += call.data.length
+      if (this.#sharedChars > MAX_MESSAGE_CHARS) this.post(this.#clock.nowMs())
+    } else {
+      this.#alone.push(call)
+    }
+  }
+
+  /** Sends what was staged. */
+  post(nowMs: number): void {
+    const { length } = this.#sharedCalls
+    if (length > 0) {
+      for (let i = 0; i < length; i++) {
+        const call = this.#sharedCalls[i] as Call
+        call.sentAtMs = nowMs
+        this.#shared[i * 4 + 1] = Math.max(1, Math.ceil(call.deadlineAtMs - nowMs))
+      }
+      const message = this.#shared
+      this.#shared = []
+      this.#sharedCalls = []
+      this.#sharedChars = 0
+      this.messages++
+      this.calls += length
+      this.#port.post(message)
+    }
+    if (this.#alone.length > 0) {
+      const alone = this.#alone
+      this.#alone = []
+      for (const call of alone) this.#postAlone(call, nowMs)
+    }
+  }
+
+  /** The caller let go of a call that is here. The other side answers all the same, which frees the slot. */
+  cancel(call: Call): void {
+    if (this.#closed || call.lane !== this) return
+    this.#port.post([CANCEL, call.id])
+  }
+
+  /** Whether user code saw the call, as far as is known; true when it cannot be known. */
+  hasStarted(call: Call): boolean {
+    if (this.#started !== undefined) return this.#started[call.id & this.#mask] === 1
+    return call.started
+  }
+
+  /** Every call that is here; for the owner to settle after `close`. */
+  close(): Call[] {
+    if (this.#closed) return []
+    this.#closed = true
+    this.#port.close()
+    const left = this.#ring.filter((call): call is Call => call !== undefined)
+    this.#ring.fill(undefined)
+    this.#outstanding = 0
+    return left
+  }
+
+  #postAlone(call: Call, nowMs: number): void {
+    call.sentAtMs = nowMs
+    const message = [call.id, Math.max(1, Math.ceil(call.deadlineAtMs - nowMs)), call.meta, call.data]
+    try {
+      this.#port.post(message, call.transfer)
+      this.messages++
+      this.calls++
+    } catch (cause) {
+      this.#free(call)
+      const culprit = isPrimitive(call.meta) || canClone(call.meta) ? 'data' : 'args'
+      this.#owner.onError(call, withOutcome(notSerializable(culprit === 'data' ? call.data : argsOf(call.meta), culprit, cause)))
+      this.#owner.onDone(call, nowMs)
+    }
+  }
+
+  /** A free slot of the ring; the ids count up, so that a late answer to an old call meets another id. */
+  #claim(call: Call): number {
+    if (this.#outstanding >= this.#mask) this.#grow()
+    while (this.#ring[this.#nextId & this.#mask] !== undefined) this.#nextId++
+    const id = this.#nextId++
+    this.#ring[id & this.#mask] = call
+    if (this.#started !== undefined) this.#started[id & this.#mask] = 0
+    return id
+  }
+
+  #grow(): void {
+    // A ring with shared flags has the capacity its replica was started with, which the window never reaches.
+    const ring = new Array<Call | undefined>(this.#ring.length * 2).fill(undefined)
+    const mask = ring.length - 1
+    for (const call of this.#ring) if (call !== undefined) ring[call.id & mask] = call
+    this.#ring = ring
+    this.#mask = mask
+  }
+
+  #free(call: Call): void {
+    this.#ring[call.id & this.#mask] = undefined
+    call.lane = undefined
+    this.#outstanding--
+  }
+
+  #receive(message: readonly unknown[]): void {
+    if (this.#closed) return
+    const nowMs = this.#clock.nowMs()
+    this.#serviceUs = message[0] as number
+    this.#window = this.#windowFor(this.#serviceUs)
+    let sampled = false
+    const streams: StreamInbox[] = []
+    for (let i = 1; i < message.length; i += SLOTS_PER_ANSWER) {
+      const id = message[i] as number
+      const call = this.#ring[id & this.#mask]
+      if (call === undefined || call.id !== id) continue
+      const kind = message[i + 1] as AnswerKind
+      if (!sampled && kind !== AnswerKind.ERROR && kind !== AnswerKind.CHUNK && kind !== AnswerKind.END) {
+        this.#latency.add(nowMs - call.sentAtMs, nowMs)
+        sampled = true
+      }
+      this.#take(call, kind, message[i + 2], streams, nowMs)
+    }
+    for (const stream of streams) stream.endOfMessage()
+    this.#owner.onMessageEnd()
+  }
+
+  #take(call: Call, kind: AnswerKind, value: unknown, streams: StreamInbox[], nowMs: number): void {
+    const stream = call.stream as StreamInbox | undefined
+    switch (kind) {
+      case AnswerKind.STARTED:
+        call.started = true
+        return
+      case AnswerKind.STREAM:
+        return this.#openStream(call, value as ResponseHead | undefined)
+      case AnswerKind.CHUNK:
+        if (stream === undefined) return
+        stream.push(value)
+        if (!streams.includes(stream)) streams.push(stream)
+        return this.#owner.onChunk(call)
+      case AnswerKind.END:
+        this.#free(call)
+        stream?.end()
+        return this.#owner.onDone(call, nowMs)
+      case AnswerKind.ERROR: {
+        this.#free(call)
+        const error = fromErrorEnvelope(value as ErrorEnvelope) as ServeError
+        stream?.fail(error)
+        this.#owner.onError(call, error)
+        return this.#owner.onDone(call, nowMs)
+      }
+      default:
+        this.#free(call)
+        this.#owner.onAnswer(call, kind, value)
+        this.#owner.onDone(call, nowMs)
+    }
+  }
+
+  #openStream(call: Call, head: ResponseHead | undefined): void {
+    const stream = new StreamInbox(
+      head,
+      (chunks) => {
+        if (!this.#closed && call.lane === this) this.#port.post([CREDIT, call.id, chunks])
+      },
+      () => this.cancel(call),
+    )
+    call.stream = stream
+    if (call.state === CallState.SETTLED) return stream.cancel()
+    call.state = CallState.STREAMING
+    this.#owner.onAnswer(call, AnswerKind.STREAM, stream)
+  }
+
+  #windowFor(serviceUs: number): number {
+    const room = this.#started === undefined ? Number.POSITIVE_INFINITY : this.#started.length / 2
+    if (this.#batching || serviceUs === 0) return Math.min(room, this.#limit)
+    return Math.min(room, Math.max(this.#limit, Math.min(256, Math.floor(WORK_PER_MESSAGE_US / serviceUs))))
+  }
+}
+
+const withOutcome = (error: ServeError): ServeError => {
+  return new ServeError(error.code, error.message, { cause: error.cause, outcome: 'not-started', ...(error.details && { details: error.details }) })
+}
+
+const argsOf = (meta: unknown): unknown => (meta as { readonly a?: unknown }).a
+
+function canClone(value: unknown): boolean {
+  try {
+    structuredClone(value)
+    return true
+  } catch {
+    return false
+  }
+}

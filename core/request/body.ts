@@ -1,0 +1,69 @@
+import { ServeError } from '../base/index.ts'
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
+/** UTF-8 bytes of a text. */
+export const bytesOf = (text: string): Uint8Array => encoder.encode(text)
+
+/** Text of UTF-8 bytes; what is no UTF-8 becomes U+FFFD. */
+export const textOf = (bytes: Uint8Array): string => decoder.decode(bytes)
+
+/** Any view or buffer as bytes, without a copy; undefined for what is neither. */
+export function asBytes(value: unknown): Uint8Array | undefined {
+  if (value instanceof Uint8Array) return value
+  if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
+  if (value instanceof ArrayBuffer) return new Uint8Array(value)
+  return undefined
+}
+
+/** A plain object without prototype; the last value of a name wins. */
+export function lastValues(pairs: Iterable<readonly [string, unknown]>): Record<string, unknown> {
+  const values: Record<string, unknown> = Object.create(null)
+  for (const [name, value] of pairs) values[name] = value
+  return values
+}
+
+/** The arguments after the `?` of an URL; null prototype. */
+export function argsOfUrl(url: string): Record<string, string> {
+  const start = url.indexOf('?')
+  if (start === -1) return Object.create(null)
+  const end = url.indexOf('#', start)
+  return lastValues(new URLSearchParams(end === -1 ? url.slice(start + 1) : url.slice(start + 1, end))) as Record<string, string>
+}
+
+/** Says what cannot be carried by JSON, with the path to it; undefined when all can. Cycles count as what cannot. */
+export function whyNotJson(value: unknown, path = 'data', above: readonly object[] = []): string | undefined {
+  if (value === null || typeof value === 'string' || typeof value === 'boolean' || value === undefined) return undefined
+  if (typeof value === 'number') return Number.isFinite(value) ? undefined : `${path} is ${value}`
+  if (typeof value !== 'object') return `${path} is a ${typeof value}`
+  if (above.includes(value)) return `${path} is part of a cycle`
+  if (above.length > 1_000) return `${path} is nested deeper than 1000 levels`
+  if (typeof (value as { toJSON?: unknown }).toJSON === 'function') return undefined
+  if (value instanceof Map || value instanceof Set || asBytes(value) !== undefined || value instanceof Error) {
+    return `${path} is a ${value.constructor.name}`
+  }
+  const inside = [...above, value]
+  for (const [key, child] of Object.entries(value)) {
+    const why = whyNotJson(child, Array.isArray(value) ? `${path}[${key}]` : `${path}.${key}`, inside)
+    if (why !== undefined) return why
+  }
+  return undefined
+}
+
+/** A form as `FormData` from plain fields; arrays give several values of one name. */
+export function formDataOf(fields: Readonly<Record<string, unknown>>): FormData {
+  const form = new FormData()
+  for (const [name, value] of Object.entries(fields)) {
+    for (const one of Array.isArray(value) ? value : [value]) form.append(name, typeof one === 'object' && one !== null ? (one as string) : String(one))
+  }
+  return form
+}
+
+/** Fields of a form as a plain object; refuses what has no fields. */
+export function fieldsOf(data: unknown): Record<string, unknown> {
+  if (typeof data === 'object' && data !== null && !Array.isArray(data) && asBytes(data) === undefined) {
+    return lastValues(data instanceof Map ? (data as Map<string, unknown>) : Object.entries(data))
+  }
+  throw new ServeError('ERR_BAD_REQUEST', `form: the data is ${data === null ? 'null' : typeof data}, no object with fields`, { outcome: 'completed' })
+}

@@ -1,0 +1,211 @@
+import { asBytes, argsOfUrl, bytesOf, lastValues, textOf } from './body.ts'
+import { decodeHttpHead, type HttpHead } from './frames.ts'
+import { JSON_LIMITS, type JsonLimits, parseGuardedJson } from './json-guard.ts'
+
+/** What the gateway hands over as a body: nothing, ASCII text, or bytes. */
+export type RawBody = undefined | string | Uint8Array
+
+/**
+ * The stand-in for a Fetch `Request` that a handler receives over HTTP. It passes `instanceof Request`, decodes nothing until asked, and becomes a
+ * real `Request` for members that only one can give. Its readers may be used repeatedly.
+ */
+export class HttpRequest {
+  readonly #packed: string
+  readonly #body: RawBody
+  readonly #limits: JsonLimits
+  #head: HttpHead | undefined
+  #headers: Headers | undefined
+  #args: Readonly<Record<string, string>> | undefined
+  #data: unknown
+  #decoded = false
+  #form: FormData | undefined
+  #real: Request | undefined
+  #abort: AbortController | undefined
+  #abortedWith: unknown
+
+  constructor(packedHead: string, body: RawBody, limits: JsonLimits = JSON_LIMITS) {
+    this.#packed = packedHead
+    this.#body = body
+    this.#limits = limits
+  }
+
+  get id(): string {
+    return this.#split.requestId
+  }
+
+  /** The query; null prototype, the last value of a name wins. All values: `new URL(request.url).searchParams`. */
+  get args(): Readonly<Record<string, string>> {
+    this.#args ??= argsOfUrl(this.#split.url)
+    return this.#args
+  }
+
+  /** JSON and forms parsed, a string for `text/*`, bytes otherwise, undefined without a body. `ERR_NOT_JSON` for broken JSON. */
+  get data(): unknown {
+    if (!this.#decoded) {
+      this.#data = this.#decode()
+      this.#decoded = true
+    }
+    return this.#data
+  }
+
+  /** The fields of a form body as a plain object without prototype, the last value of a name winning; empty for other bodies. */
+  get form(): Record<string, unknown> {
+    const type = this.#contentType
+    if (type.startsWith('application/x-www-form-urlencoded')) return lastValues(new URLSearchParams(this.#text))
+    return this.#form === undefined ? Object.create(null) : lastValues(this.#form)
+  }
+
+  get method(): string {
+    return this.#split.httpMethod
+  }
+
+  get url(): string {
+    return this.#split.url
+  }
+
+  get headers(): Headers {
+    if (this.#headers === undefined) {
+      this.#headers = new Headers()
+      const raw = this.#split.rawHeaders
+      for (let i = 0; i + 1 < raw.length; i += 2) this.#headers.append(raw[i] as string, raw[i + 1] as string)
+    }
+    return this.#headers
+  }
+
+  get signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController()
+      if (this.#abortedWith !== undefined) this.#abort.abort(this.#abortedWith)
+    }
+    return this.#abort.signal
+  }
+
+  async text(): Promise<string> {
+    return this.#text
+  }
+
+  async json(): Promise<unknown> {
+    return parseGuardedJson(this.#text, this.#limits)
+  }
+
+  async bytes(): Promise<Uint8Array> {
+    return this.#bytes
+  }
+
+  async arrayBuffer(): Promise<ArrayBuffer> {
+    return this.#bytes.slice().buffer as ArrayBuffer
+  }
+
+  async blob(): Promise<Blob> {
+    return new Blob([this.#bytes], { type: this.#contentType })
+  }
+
+  async formData(): Promise<FormData> {
+    return this.#form ?? this.#asReal.clone().formData()
+  }
+
+  get body(): ReadableStream<Uint8Array> | null {
+    return this.#body === undefined ? null : this.#asReal.clone().body
+  }
+
+  /** Always false: the readers may be used as often as one likes. */
+  get bodyUsed(): boolean {
+    return false
+  }
+
+  clone(): Request {
+    return this.#asReal.clone()
+  }
+
+  get [Symbol.toStringTag](): string {
+    return 'Request'
+  }
+
+  get #split(): HttpHead {
+    this.#head ??= decodeHttpHead(this.#packed)
+    return this.#head
+  }
+
+  get #contentType(): string {
+    return (this.headers.get('content-type') ?? '').toLowerCase()
+  }
+
+  get #text(): string {
+    const body = this.#body
+    return body === undefined ? '' : typeof body === 'string' ? body : textOf(body)
+  }
+
+  get #bytes(): Uint8Array {
+    const body = this.#body
+    return body === undefined ? new Uint8Array(0) : typeof body === 'string' ? bytesOf(body) : (asBytes(body) as Uint8Array)
+  }
+
+  #decode(): unknown {
+    if (this.#body === undefined) return undefined
+    const type = this.#contentType
+    if (/^application\/(?:[\w.+-]+\+)?json\b/.test(type)) return parseGuardedJson(this.#text, this.#limits)
+    if (type.startsWith('application/x-www-form-urlencoded') || this.#form !== undefined) return this.form
+    return type.startsWith('text/') ? this.#text : this.#bytes
+  }
+
+  get #asReal(): Request {
+    if (this.#real === undefined) {
+      const head = this.#split
+      const bodyless = this.#body === undefined || head.httpMethod === 'GET' || head.httpMethod === 'HEAD'
+      this.#real = new Request(head.url, {
+        method: head.httpMethod,
+        headers: this.headers,
+        signal: this.signal,
+        ...(bodyless ? {} : { body: this.#body }),
+      })
+    }
+    return this.#real
+  }
+
+  /** The real `Request` behind a stand-in; anything else comes back as it is. */
+  static real(request: unknown): unknown {
+    return isHttpRequest(request) ? request.#asReal : request
+  }
+
+  /** Decodes what cannot be decoded in a getter: a multipart form. Undefined when there is nothing to wait for. */
+  static prepare(request: HttpRequest): Promise<void> | undefined {
+    if (request.#body === undefined || !request.#packed.includes('multipart/form-data')) return undefined
+    return request.#asReal
+      .clone()
+      .formData()
+      .then(
+        (form) => {
+          request.#form = form
+        },
+        () => undefined,
+      )
+  }
+
+  /** Told by the runtime; user code sees it through `signal`. */
+  static abort(request: HttpRequest, reason: unknown): void {
+    request.#abortedWith = reason
+    request.#abort?.abort(reason)
+  }
+
+  static isOne(value: unknown): value is HttpRequest {
+    return typeof value === 'object' && value !== null && #packed in value
+  }
+}
+
+const isHttpRequest = HttpRequest.isOne
+
+// `instanceof Request` holds, and the members that the stand-in lacks (mode, cache, ...) are answered by a real one.
+if (typeof Request === 'function') {
+  for (const name of Object.getOwnPropertyNames(Request.prototype)) {
+    if (name in HttpRequest.prototype) continue
+    Object.defineProperty(HttpRequest.prototype, name, {
+      configurable: true,
+      get(this: HttpRequest) {
+        const real = HttpRequest.real(this) as Record<string, unknown>
+        const value = real[name]
+        return typeof value === 'function' ? value.bind(real) : value
+      },
+    })
+  }
+  Object.setPrototypeOf(HttpRequest.prototype, Request.prototype)
+}

@@ -1,0 +1,276 @@
+import { nearestName, ServeError } from '../base/index.ts'
+import { type LivingArgument, TO_LIVING } from '../replica/index.ts'
+import {
+  AnswerKind,
+  type CallMeta,
+  encodeHttpHead,
+  flatHeaders,
+  packHandleMeta,
+  type ResponseHead,
+  responseOf,
+  type StreamAnswer,
+  streamedResponse,
+  asBytes,
+  bytesOf,
+} from '../request/index.ts'
+import { Call, type CallSink } from '../service/index.ts'
+import { partsOf, ServeResponse } from './serve-response.ts'
+
+/** Options of a handle; given again, the last value wins. */
+export interface HandleOptions {
+  /** Method of the backend's class to call. @default 'call' */
+  readonly methodName?: string | undefined
+  /** What `request.method` says. @default 'GET' */
+  readonly httpMethod?: string | undefined
+  /** What `request.headers` says. */
+  readonly httpHeaders?: Readonly<Record<string, string>> | undefined
+  /** Picks the same backend for the same key while the traffic stands. */
+  readonly shardKey?: string | undefined
+  /** Deadline over queue, attempts and execution until the first part, in milliseconds. Above 0. @default the backend's requestTimeoutMs */
+  readonly timeoutMs?: number | undefined
+  /** Cancels the call when it aborts. */
+  readonly signal?: AbortSignal | undefined
+  /** True: may be run again once on another replica after it had started. @default the backend's idempotent */
+  readonly idempotent?: boolean | undefined
+  /** A request whose cancellation and deadline the call inherits, through its signal. */
+  readonly parent?: { readonly signal: AbortSignal } | undefined
+  /** How far the call may travel. @default 'mesh' */
+  readonly reach?: 'thread' | 'node' | 'mesh' | undefined
+}
+
+const OPTION_NAMES = ['methodName', 'httpMethod', 'httpHeaders', 'shardKey', 'timeoutMs', 'signal', 'idempotent', 'parent', 'reach'] as const
+
+/** Where the calls of a handle go: the router of its endpoint, here or through the host of a replica. */
+export interface CallTarget {
+  /** Takes the call; its sink hears the rest, also of an endpoint that is not there. */
+  dispatch(call: Call): void
+}
+
+/**
+ * The caller's view of an endpoint. Immutable. `remote()` sends one call; a method of the backend's class is called by `handle.method.remote()` or
+ * `options({ methodName })`. The names of a handle itself win over those of the class.
+ */
+export class ServeHandle {
+  readonly #endpoint: string
+  readonly #target: CallTarget
+  readonly #options: HandleOptions
+  /** The meta slot of a call without args; most calls have none. */
+  readonly #plainMeta: CallMeta
+  readonly #timeoutMs: number | undefined
+
+  constructor(endpoint: string, target: CallTarget, options: HandleOptions = {}) {
+    this.#endpoint = endpoint
+    this.#target = target
+    this.#options = options
+    this.#plainMeta = packHandleMeta(this.#metaOf(undefined))
+    this.#timeoutMs = options.timeoutMs
+  }
+
+  /** Name of the endpoint. */
+  get endpoint(): string {
+    return this.#endpoint
+  }
+
+  /** A new handle with these options on top. `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE` for what is none. */
+  options(options: HandleOptions): ServeHandle {
+    checkOptions(options)
+    return new ServeHandle(this.#endpoint, this.#target, { ...this.#options, ...options })
+  }
+
+  /**
+   * Sends one call. `data` is what `request.data` gives: anything structured clone carries, a `Request`, which is handed on unwrapped, or a
+   * `ServeResponse`, which is awaited first. `args` is what a query is over HTTP. Buffers in `transfer` are given up instead of copied.
+   */
+  remote(data?: unknown, args?: Readonly<Record<string, unknown>>, transfer?: readonly object[]): ServeResponse<unknown> {
+    const response = ServeResponse.pending<unknown>()
+    if (needsWait(data) || (args !== undefined && Object.values(args).some(isResponse))) {
+      void this.#sendLater(response, data, args, transfer)
+    } else {
+      this.#send(response, args === undefined ? this.#plainMeta : packHandleMeta(this.#metaOf(args)), data, transfer)
+    }
+    return response
+  }
+
+  toString(): string {
+    return `ServeHandle(endpoint='${this.#endpoint}')`
+  }
+
+  [TO_LIVING](): LivingArgument {
+    const { signal: _signal, parent: _parent, ...options } = this.#options
+    return { mark: 'handle', data: { endpoint: this.#endpoint, options } }
+  }
+
+  #metaOf(args: Readonly<Record<string, unknown>> | undefined): { m?: string; v?: string; h?: [string, string][]; a?: Readonly<Record<string, unknown>> } {
+    const { methodName, httpMethod, httpHeaders } = this.#options
+    return {
+      ...(methodName !== undefined && methodName !== '' && { m: methodName }),
+      ...(httpMethod !== undefined && { v: httpMethod }),
+      ...(httpHeaders !== undefined && { h: Object.entries(httpHeaders) }),
+      ...(args !== undefined && { a: args }),
+    }
+  }
+
+  #send(response: ServeResponse<unknown>, meta: CallMeta, data: unknown, transfer: readonly object[] | undefined): void {
+    const options = this.#options
+    if (options.reach === 'thread') return this.#refuseReach(response)
+    const sink = new ResponseSink(response)
+    const call = new Call({
+      endpoint: this.#endpoint,
+      method: options.methodName ?? '',
+      meta,
+      data,
+      transfer,
+      shardKey: options.shardKey,
+      timeoutMs: this.#timeoutMs,
+      idempotent: options.idempotent,
+      sink,
+    })
+    if (options.signal !== undefined) sink.follow(options.signal, call)
+    if (options.parent !== undefined) sink.follow(options.parent.signal, call)
+    if (sink.settled) return
+    this.#target.dispatch(call)
+    ServeResponse.attach(response, call)
+  }
+
+  #refuseReach(response: ServeResponse<unknown>): void {
+    const message = `endpoint ${this.#endpoint}: no replica within reach 'thread'; use reach 'node' or isolation 'inline'`
+    ServeResponse.fail(response, new ServeError('ERR_OUT_OF_REACH', message, { outcome: 'not-started' }))
+  }
+
+  async #sendLater(response: ServeResponse<unknown>, data: unknown, args: Readonly<Record<string, unknown>> | undefined, transfer?: readonly object[]): Promise<void> {
+    try {
+      const resolvedData = isResponse(data) ? await data : data
+      const resolvedArgs = args === undefined ? undefined : await resolveValues(args)
+      if (ServeResponse.isCancelled(response)) return
+      if (resolvedData instanceof Request) {
+        const { meta, body } = await this.#packRequest(resolvedData)
+        this.#send(response, meta, body, undefined)
+      } else {
+        this.#send(response, packHandleMeta(this.#metaOf(resolvedArgs)), resolvedData, transfer)
+      }
+    } catch (error) {
+      ServeResponse.fail(response, error)
+    }
+  }
+
+  /** A Request passed to `remote()` reaches the handler as a Request: its head as text, its body as bytes. */
+  async #packRequest(request: Request): Promise<{ meta: string; body: Uint8Array | undefined }> {
+    const body = request.body === null ? undefined : new Uint8Array(await request.arrayBuffer())
+    const meta = encodeHttpHead({
+      rendered: false,
+      callMethod: this.#options.methodName ?? '',
+      httpMethod: request.method,
+      url: request.url,
+      requestId: (request as { readonly id?: string }).id ?? '',
+      rawHeaders: flatHeaders(request.headers),
+    })
+    return { meta, body }
+  }
+}
+
+/** What stands between a call and the response of its caller. */
+class ResponseSink implements CallSink {
+  readonly #response: ServeResponse<unknown>
+  #stopFollowing: (() => void) | undefined
+  settled = false
+
+  constructor(response: ServeResponse<unknown>) {
+    this.#response = response
+  }
+
+  answer(kind: AnswerKind, value: unknown): void {
+    this.#end(kind === AnswerKind.STREAM)
+    ServeResponse.settle(this.#response, fromAnswer(kind, value))
+  }
+
+  fail(error: ServeError): void {
+    this.#end(false)
+    ServeResponse.fail(this.#response, error)
+  }
+
+  /** Cancels the call when the signal aborts. A signal that has aborted already fails the response at once. */
+  follow(signal: AbortSignal, call: Call): void {
+    const error = (): ServeError =>
+      new ServeError('ERR_CANCELLED', 'the signal of the call aborted', { outcome: 'started-unknown', cause: signal.reason })
+    if (signal.aborted) return this.fail(new ServeError('ERR_CANCELLED', 'the signal had aborted', { outcome: 'not-started', cause: signal.reason }))
+    const onAbort = (): void => call.cancel(error())
+    signal.addEventListener('abort', onAbort, { once: true })
+    const before = this.#stopFollowing
+    this.#stopFollowing = () => {
+      before?.()
+      signal.removeEventListener('abort', onAbort)
+    }
+  }
+
+  #end(streaming: boolean): void {
+    this.settled = true
+    // The signal goes on to count while parts come.
+    if (streaming) return
+    this.#stopFollowing?.()
+    this.#stopFollowing = undefined
+  }
+}
+
+function fromAnswer(kind: AnswerKind, value: unknown): unknown {
+  if (kind === AnswerKind.FULL) return responseOf(value as readonly [number, readonly string[], string | Uint8Array | undefined])
+  if (kind !== AnswerKind.STREAM) return value
+  const stream = value as StreamAnswer
+  return stream.head === undefined ? partsOf(stream) : streamToResponse(stream.head, stream)
+}
+
+function streamToResponse(head: ResponseHead, stream: StreamAnswer): Response {
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      try {
+        const parts = await stream.read()
+        if (parts === undefined) return controller.close()
+        for (const part of parts) controller.enqueue(asBytes(part) ?? bytesOf(String(part)))
+      } catch (error) {
+        controller.error(error)
+      }
+    },
+    cancel: () => stream.cancel(),
+  })
+  return streamedResponse(head, body)
+}
+
+const isResponse = (value: unknown): value is ServeResponse<unknown> => value instanceof ServeResponse
+const needsWait = (data: unknown): boolean => typeof data === 'object' && data !== null && (isResponse(data) || data instanceof Request)
+
+async function resolveValues(args: Readonly<Record<string, unknown>>): Promise<Record<string, unknown>> {
+  const entries = await Promise.all(Object.entries(args).map(async ([name, value]) => [name, isResponse(value) ? await value : value] as const))
+  return Object.fromEntries(entries)
+}
+
+function checkOptions(options: HandleOptions): void {
+  if (typeof options !== 'object' || options === null) throw new ServeError('ERR_INVALID_ARG_TYPE', `handle options must be an object, got ${String(options)}`)
+  for (const name of Object.keys(options)) {
+    if ((OPTION_NAMES as readonly string[]).includes(name)) continue
+    const near = nearestName(name, OPTION_NAMES)
+    throw new ServeError('ERR_INVALID_ARG_VALUE', `handle option ${name} does not exist${near === undefined ? '' : `; did you mean ${near}`}`)
+  }
+  const { timeoutMs, methodName, shardKey } = options
+  if (timeoutMs !== undefined && !(typeof timeoutMs === 'number' && timeoutMs > 0)) {
+    throw new ServeError('ERR_INVALID_ARG_VALUE', `handle option timeoutMs must be a number above 0, got ${String(timeoutMs)}`)
+  }
+  for (const [name, value] of Object.entries({ methodName, shardKey })) {
+    if (value !== undefined && typeof value !== 'string') {
+      throw new ServeError('ERR_INVALID_ARG_TYPE', `handle option ${name} must be a string, got ${typeof value}`)
+    }
+  }
+}
+
+/** Names that a handle never takes for a method: what the language or a console asks of every object. */
+const NO_METHOD = new Set(['then', 'catch', 'finally', 'toJSON', 'constructor', 'init', 'reconfigure', 'checkHealth', 'inspect', 'nodeType'])
+
+// Unknown names on a handle are methods of the backend. They are found behind the prototype, so that the handle's own names cost nothing more.
+Object.setPrototypeOf(
+  ServeHandle.prototype,
+  new Proxy(Object.create(null) as object, {
+    get(_target, name, receiver: unknown) {
+      if (name in Object.prototype) return (Object.prototype as unknown as Record<PropertyKey, unknown>)[name]
+      if (typeof name !== 'string' || NO_METHOD.has(name) || name.startsWith('_') || !(receiver instanceof ServeHandle)) return undefined
+      return receiver.options({ methodName: name })
+    },
+  }),
+)
