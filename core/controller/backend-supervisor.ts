@@ -4,12 +4,12 @@ import {
   CallLane,
   encodeInitArgs,
   type HostedReplica,
-  raceAbort,
   type ReplicaCode,
   type ReplicaEnd,
   type ReplicaHost,
   type ReplicaSpec,
   type RuntimeLimits,
+  raceAbort,
   type TargetDescription,
 } from '../replica/index.ts'
 import type { JsonLimits } from '../request/index.ts'
@@ -61,7 +61,9 @@ export interface BackendStatus {
   readonly queued: number
   readonly ongoing: number
   readonly crashLooping: boolean
-  readonly replicas: Readonly<Record<string, { readonly state: Replica['state']; readonly outstanding: number; readonly latencyMs: number }>>
+  readonly replicas: Readonly<
+    Record<string, { readonly state: Replica['state']; readonly outstanding: number; readonly latencyMs: number }>
+  >
 }
 
 interface Replica {
@@ -126,7 +128,10 @@ export class BackendSupervisor {
       ongoing: this.queue.ongoing,
       crashLooping: this.#restarts.isCrashLooping,
       replicas: Object.fromEntries(
-        replicas.map(({ id, state, lane }) => [id, { state, outstanding: lane.outstanding, latencyMs: Math.round(lane.latencyMs * 1000) / 1000 }]),
+        replicas.map(({ id, state, lane }) => [
+          id,
+          { state, outstanding: lane.outstanding, latencyMs: Math.round(lane.latencyMs * 1000) / 1000 },
+        ]),
       ),
     }
   }
@@ -205,7 +210,8 @@ export class BackendSupervisor {
     const { tag, config, replicaOptions } = this.#spec
     const id = `${tag}#${randomName(this.#seams.random, 6)}`
     const host = this.#seams.hosts.get(replicaOptions.isolation)
-    if (host === undefined) throw new ServeError('ERR_UNSUPPORTED', `backend ${tag}: isolation '${replicaOptions.isolation}' is not available here`)
+    if (host === undefined)
+      throw new ServeError('ERR_UNSUPPORTED', `backend ${tag}: isolation '${replicaOptions.isolation}' is not available here`)
     this.#starting++
     this.#tell(id, 'starting')
     try {
@@ -308,7 +314,8 @@ export class BackendSupervisor {
     const drained = this.queue.drainLane(replica.lane)
     let stopTimer: Stop = () => {}
     const timeUp = new Promise<void>((resolve) => {
-      stopTimer = timeoutMs > 0 ? this.#seams.clock.after(timeoutMs, resolve) : (resolve(), () => {})
+      if (timeoutMs > 0) stopTimer = this.#seams.clock.after(timeoutMs, resolve)
+      else resolve()
     })
     await Promise.race([drained, timeUp])
     stopTimer()
@@ -326,7 +333,10 @@ export class BackendSupervisor {
     if (alive || !this.#replicas.has(replica.id)) return
     this.#seams.log.warn({ backend: this.#spec.tag, replica: replica.id }, 'replica.hangs')
     await replica.hosted.stop()
-    this.#onGone(replica, { reason: `its event loop did not turn for ${SILENCE_MS} ms and a call in it was past its deadline`, expected: false })
+    this.#onGone(replica, {
+      reason: `its event loop did not turn for ${SILENCE_MS} ms and a call in it was past its deadline`,
+      expected: false,
+    })
   }
 
   #watchHealth(replica: Replica): void {
@@ -351,10 +361,12 @@ export class BackendSupervisor {
   #answersWithin(answer: Promise<void>, timeoutMs: number): Promise<boolean> {
     return new Promise((resolve) => {
       const stop = this.#seams.clock.after(timeoutMs, () => resolve(false))
-      answer.then(
-        () => resolve(true),
-        () => resolve(false),
-      ).finally(stop)
+      answer
+        .then(
+          () => resolve(true),
+          () => resolve(false),
+        )
+        .finally(stop)
     })
   }
 
@@ -407,7 +419,11 @@ function checkAgainst(tag: string, config: ResolvedBackendConfig, description: T
 }
 
 function runtimeLimits(config: ResolvedBackendConfig): RuntimeLimits {
-  return { maxConcurrentQueries: concurrencyOf(config), maxBatchSize: config.maxBatchSize ?? 1, batchWaitTimeoutMs: config.batchWaitTimeoutMs }
+  return {
+    maxConcurrentQueries: concurrencyOf(config),
+    maxBatchSize: config.maxBatchSize ?? 1,
+    batchWaitTimeoutMs: config.batchWaitTimeoutMs,
+  }
 }
 
 function queueLimits(config: ResolvedBackendConfig): QueueLimits {

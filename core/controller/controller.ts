@@ -3,19 +3,19 @@ import {
   type BackendEntry,
   type EndpointEntry,
   namesBackend,
-  policyOf,
   type PublicBackendConfig,
   type PublicEndpoint,
+  policyOf,
   publicEndpoint,
+  type RoutingTable,
   requireBackend,
   requireName,
   resolveBackendConfig,
   resolveEndpointOptions,
   resolveShadow,
   resolveTraffic,
-  type RoutingTable,
-  toPublicConfig,
   type TrafficPolicy,
+  toPublicConfig,
   withShadow,
   withTraffic,
 } from '../model/index.ts'
@@ -255,7 +255,10 @@ export class Controller {
     if (route === null) return
     for (const other of this.#endpoints.values()) {
       if (other.route === route) {
-        throw new ServeError('ERR_ROUTE_EXISTS', `endpoint ${name}: route ${route} belongs to endpoint ${other.name}; take another, or delete that one`)
+        throw new ServeError(
+          'ERR_ROUTE_EXISTS',
+          `endpoint ${name}: route ${route} belongs to endpoint ${other.name}; take another, or delete that one`,
+        )
       }
     }
   }

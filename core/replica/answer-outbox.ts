@@ -1,4 +1,4 @@
-import { ServeError, toErrorEnvelope, type Turns } from '../base/index.ts'
+import { ServeError, type Turns, toErrorEnvelope } from '../base/index.ts'
 import { AnswerKind, isPrimitive, movableBuffers, notSerializable } from '../request/index.ts'
 import type { CallPort } from './call-port.ts'
 

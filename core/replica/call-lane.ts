@@ -288,7 +288,11 @@ export class CallLane implements Loaded {
 }
 
 const withOutcome = (error: ServeError): ServeError => {
-  return new ServeError(error.code, error.message, { cause: error.cause, outcome: 'not-started', ...(error.details && { details: error.details }) })
+  return new ServeError(error.code, error.message, {
+    cause: error.cause,
+    outcome: 'not-started',
+    ...(error.details && { details: error.details }),
+  })
 }
 
 const argsOf = (meta: unknown): unknown => (meta as { readonly a?: unknown }).a

@@ -10,7 +10,14 @@ export { createPortPair } from './port-pair.ts'
 export type { ReplicaCode } from './replica-code.ts'
 export type { HostedReplica, ReplicaControl, ReplicaEnd, ReplicaHost, ReplicaSpec } from './replica-host.ts'
 export { ReplicaRuntime, type ReplicaRuntimeOptions, type RuntimeLimits } from './replica-runtime.ts'
-export { type InitContext, isClass, type ReplicaClient, type ReplicaPlatform, type ReplicaPorts, ReplicaService } from './replica-service.ts'
 export { currentReplica, enterReplicaScope, type ReplicaScope } from './replica-scope.ts'
+export {
+  type InitContext,
+  isClass,
+  type ReplicaClient,
+  type ReplicaPlatform,
+  type ReplicaPorts,
+  ReplicaService,
+} from './replica-service.ts'
 export { ACCEPTS_BATCH, ServedTarget, type TargetDescription } from './served-target.ts'
 export { prepareThreadGlobals } from './thread-globals.ts'

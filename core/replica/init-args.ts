@@ -52,6 +52,6 @@ function decode(value: unknown, revive: (argument: LivingArgument) => unknown, d
   if (Array.isArray(value)) return value.map((child) => decode(child, revive, depth + 1))
   if (!isPlainObject(value)) return value
   const mark = value[MARK]
-  if (typeof mark === 'string') return revive({ mark, data: value['data'] })
+  if (typeof mark === 'string') return revive({ mark, data: value.data })
   return Object.fromEntries(Object.entries(value).map(([key, child]) => [key, decode(child, revive, depth + 1)]))
 }

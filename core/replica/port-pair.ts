@@ -57,5 +57,5 @@ class LocalPort implements CallPort {
 }
 
 function hasObjects(message: readonly unknown[]): boolean {
-  return message.some((slot) => typeof slot === 'object' ? slot !== null : typeof slot === 'function' || typeof slot === 'symbol')
+  return message.some((slot) => (typeof slot === 'object' ? slot !== null : typeof slot === 'function' || typeof slot === 'symbol'))
 }

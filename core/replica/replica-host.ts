@@ -1,8 +1,8 @@
+import type { JsonLimits } from '../request/index.ts'
 import type { CallPort } from './call-port.ts'
 import type { ReplicaCode } from './replica-code.ts'
 import type { RuntimeLimits } from './replica-runtime.ts'
 import type { TargetDescription } from './served-target.ts'
-import type { JsonLimits } from '../request/index.ts'
 
 /** What a host needs to start one replica. Plain data, but for an inline target. */
 export interface ReplicaSpec {

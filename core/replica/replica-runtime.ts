@@ -2,11 +2,11 @@ import { type Clock, isServeError, ServeError, type Stop, TaskError, type Turns 
 import { Batcher } from '../batch/index.ts'
 import {
   AnswerKind,
-  type CallMeta,
   CANCEL,
+  type CallMeta,
   CREDIT,
-  encodeAnswer,
   type EncodedAnswer,
+  encodeAnswer,
   HttpRequest,
   type JsonLimits,
   ServeRequest,
@@ -15,8 +15,8 @@ import {
 } from '../request/index.ts'
 import { AnswerOutbox } from './answer-outbox.ts'
 import type { CallPort } from './call-port.ts'
-import { StreamOutbox } from './stream-outbox.ts'
 import type { ServedTarget } from './served-target.ts'
+import { StreamOutbox } from './stream-outbox.ts'
 
 /** Synchronous work after which answers leave and other messages are let in, in milliseconds. */
 const WORK_SLICE_MS = 1
@@ -395,7 +395,10 @@ export class ReplicaRuntime {
 
   #isLate(received: Received): boolean {
     if (received.deadlineAtMs > this.#nowMs) return false
-    this.#outbox.addError(received.id, new ServeError('ERR_TIMEOUT', 'the deadline passed before the call was started', { outcome: 'not-started' }))
+    this.#outbox.addError(
+      received.id,
+      new ServeError('ERR_TIMEOUT', 'the deadline passed before the call was started', { outcome: 'not-started' }),
+    )
     return true
   }
 
@@ -424,7 +427,15 @@ function abortRequest(received: Received): void {
 }
 
 /** Codes about the request itself: a handler that reads a broken body passes them on, and the caller should see them as they are. */
-const OF_THE_REQUEST = new Set(['ERR_NOT_JSON', 'ERR_BAD_REQUEST', 'ERR_BODY_STREAMED', 'ERR_PAYLOAD_TOO_LARGE', 'ERR_METHOD_NOT_FOUND', 'ERR_BATCH_RESULT', 'ERR_NOT_SERIALIZABLE'])
+const OF_THE_REQUEST = new Set([
+  'ERR_NOT_JSON',
+  'ERR_BAD_REQUEST',
+  'ERR_BODY_STREAMED',
+  'ERR_PAYLOAD_TOO_LARGE',
+  'ERR_METHOD_NOT_FOUND',
+  'ERR_BATCH_RESULT',
+  'ERR_NOT_SERIALIZABLE',
+])
 
 /** What user code threw, as its caller is told. */
 function toTaskError(error: unknown): ServeError {

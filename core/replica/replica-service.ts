@@ -105,9 +105,11 @@ export class ReplicaService implements ReplicaControl {
 
   async #construct(spec: ReplicaSpec): Promise<ServedTarget> {
     const loaded = spec.code.kind === 'inline' ? spec.code.value : await this.#platform.load(spec.code)
-    if (typeof loaded !== 'function') throw new ServeError('ERR_INVALID_ARG_TYPE', `backend ${spec.backend}: the code is no function or class`)
+    if (typeof loaded !== 'function')
+      throw new ServeError('ERR_INVALID_ARG_TYPE', `backend ${spec.backend}: the code is no function or class`)
     if (!isClass(loaded)) {
-      if (spec.initArgs.length > 0) throw new ServeError('ERR_INVALID_ARG_VALUE', `backend ${spec.backend}: initArgs are for classes; the code is a function`)
+      if (spec.initArgs.length > 0)
+        throw new ServeError('ERR_INVALID_ARG_VALUE', `backend ${spec.backend}: initArgs are for classes; the code is a function`)
       return new ServedTarget(spec.backend, loaded)
     }
     const initArgs = decodeInitArgs(spec.initArgs, (argument) => this.#revive(argument))
@@ -136,7 +138,11 @@ export function isClass(value: unknown): boolean {
 
 function startFailed(spec: ReplicaSpec, cause: unknown): ServeError {
   if (isServeError(cause) && cause.code !== 'ERR_TASK') return cause
-  return new ServeError('ERR_BACKEND_START_FAILED', `backend ${spec.backend}: replica ${spec.replicaId} did not start: ${messageOf(cause)}`, { cause })
+  return new ServeError(
+    'ERR_BACKEND_START_FAILED',
+    `backend ${spec.backend}: replica ${spec.replicaId} did not start: ${messageOf(cause)}`,
+    { cause },
+  )
 }
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

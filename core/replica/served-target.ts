@@ -75,7 +75,8 @@ export class ServedTarget {
   #notFound(method: string): ServeError {
     const named = method === '' ? DEFAULT_METHOD : method
     const near = nearestName(named, this.#methods.keys())
-    const there = this.#methods.size === 0 ? 'it is a function and has none' : `available methods are ${[...this.#methods.keys()].join(', ')}`
+    const there =
+      this.#methods.size === 0 ? 'it is a function and has none' : `available methods are ${[...this.#methods.keys()].join(', ')}`
     return new ServeError(
       'ERR_METHOD_NOT_FOUND',
       `backend ${this.#backend} has no method ${named}; ${there}${near === undefined ? '' : `; did you mean ${near}`}`,
@@ -87,7 +88,11 @@ export class ServedTarget {
 /** Functions of the prototype chain below Object, nearest first, except reserved names and those that begin with an underscore. */
 function methodNames(self: object): Set<string> {
   const names = new Set<string>()
-  for (let prototype = Object.getPrototypeOf(self); prototype !== null && prototype !== Object.prototype; prototype = Object.getPrototypeOf(prototype)) {
+  for (
+    let prototype = Object.getPrototypeOf(self);
+    prototype !== null && prototype !== Object.prototype;
+    prototype = Object.getPrototypeOf(prototype)
+  ) {
     for (const name of Object.getOwnPropertyNames(prototype)) {
       if (RESERVED.has(name) || name.startsWith('_')) continue
       if (typeof Object.getOwnPropertyDescriptor(prototype, name)?.value === 'function') names.add(name)
@@ -98,11 +103,16 @@ function methodNames(self: object): Set<string> {
 
 function batchNames(backend: string, self: object, methods: ReadonlyMap<string, Method>): string[] {
   const listed = (self.constructor as { batch?: unknown }).batch
-  if (listed === undefined) return [...methods].filter(([, method]) => (method as { [ACCEPTS_BATCH]?: unknown })[ACCEPTS_BATCH] === true).map(([name]) => name)
-  if (!Array.isArray(listed)) throw new ServeError('ERR_INVALID_ARG_TYPE', `backend ${backend}: static batch must be a list of method names`)
+  if (listed === undefined)
+    return [...methods].filter(([, method]) => (method as { [ACCEPTS_BATCH]?: unknown })[ACCEPTS_BATCH] === true).map(([name]) => name)
+  if (!Array.isArray(listed))
+    throw new ServeError('ERR_INVALID_ARG_TYPE', `backend ${backend}: static batch must be a list of method names`)
   for (const name of listed) {
     if (!methods.has(name)) {
-      throw new ServeError('ERR_METHOD_NOT_FOUND', `backend ${backend}: static batch names ${String(name)}; available methods are ${[...methods.keys()].join(', ')}`)
+      throw new ServeError(
+        'ERR_METHOD_NOT_FOUND',
+        `backend ${backend}: static batch names ${String(name)}; available methods are ${[...methods.keys()].join(', ')}`,
+      )
     }
   }
   return listed as string[]

@@ -74,7 +74,10 @@ function chunksOf(stream: ReadableStream<unknown>): AsyncIterator<unknown> {
 /** A FULL answer as the `Response` that a handle's caller receives. */
 export function responseOf(full: readonly [status: number, headers: readonly string[], body: string | Uint8Array | undefined]): Response {
   const [status, flat, body] = full
-  return new Response(BODYLESS.has(status) ? null : typeof body === 'string' ? bytesOf(body) : (body ?? null), { status, headers: headersOf(flat) })
+  return new Response(BODYLESS.has(status) ? null : typeof body === 'string' ? bytesOf(body) : (body ?? null), {
+    status,
+    headers: headersOf(flat),
+  })
 }
 
 /** A streamed `Response`: the head of the answer and a body that pulls chunk by chunk. */

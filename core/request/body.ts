@@ -55,7 +55,8 @@ export function whyNotJson(value: unknown, path = 'data', above: readonly object
 export function formDataOf(fields: Readonly<Record<string, unknown>>): FormData {
   const form = new FormData()
   for (const [name, value] of Object.entries(fields)) {
-    for (const one of Array.isArray(value) ? value : [value]) form.append(name, typeof one === 'object' && one !== null ? (one as string) : String(one))
+    for (const one of Array.isArray(value) ? value : [value])
+      form.append(name, typeof one === 'object' && one !== null ? (one as string) : String(one))
   }
   return form
 }
@@ -65,5 +66,7 @@ export function fieldsOf(data: unknown): Record<string, unknown> {
   if (typeof data === 'object' && data !== null && !Array.isArray(data) && asBytes(data) === undefined) {
     return lastValues(data instanceof Map ? (data as Map<string, unknown>) : Object.entries(data))
   }
-  throw new ServeError('ERR_BAD_REQUEST', `form: the data is ${data === null ? 'null' : typeof data}, no object with fields`, { outcome: 'completed' })
+  throw new ServeError('ERR_BAD_REQUEST', `form: the data is ${data === null ? 'null' : typeof data}, no object with fields`, {
+    outcome: 'completed',
+  })
 }

@@ -1,4 +1,4 @@
-import { asBytes, argsOfUrl, bytesOf, lastValues, textOf } from './body.ts'
+import { argsOfUrl, asBytes, bytesOf, lastValues, textOf } from './body.ts'
 import { decodeHttpHead, type HttpHead } from './frames.ts'
 import { JSON_LIMITS, type JsonLimits, parseGuardedJson } from './json-guard.ts'
 

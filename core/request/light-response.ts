@@ -54,7 +54,8 @@ export class LightResponse {
     if (this.#real !== undefined) return this.#real.headers
     if (this.#headers === undefined) {
       this.#headers = new Headers(this.#init.headers)
-      if (typeof this.#body === 'string' && !this.#headers.has('content-type')) this.#headers.set('content-type', 'text/plain;charset=UTF-8')
+      if (typeof this.#body === 'string' && !this.#headers.has('content-type'))
+        this.#headers.set('content-type', 'text/plain;charset=UTF-8')
     }
     return this.#headers
   }

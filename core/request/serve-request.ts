@@ -79,7 +79,8 @@ export class ServeRequest<Data = unknown> {
   /** The data when JSON can carry it, else `ERR_NOT_JSON` with the path of what it cannot. */
   async json(): Promise<unknown> {
     const why = whyNotJson(this.data)
-    if (why !== undefined) throw new ServeError('ERR_NOT_JSON', `${why}, which JSON cannot carry; read request.data`, { outcome: 'completed' })
+    if (why !== undefined)
+      throw new ServeError('ERR_NOT_JSON', `${why}, which JSON cannot carry; read request.data`, { outcome: 'completed' })
     return this.data
   }
 
@@ -169,6 +170,7 @@ export function packHandleMeta(meta: HandleMeta): CallMeta {
 
 function isFlatJson(args: Readonly<Record<string, unknown>>): boolean {
   return Object.values(args).every(
-    (value) => typeof value === 'string' || typeof value === 'boolean' || value === null || (typeof value === 'number' && Number.isFinite(value)),
+    (value) =>
+      typeof value === 'string' || typeof value === 'boolean' || value === null || (typeof value === 'number' && Number.isFinite(value)),
   )
 }

@@ -18,9 +18,11 @@ export function movableBuffers(value: unknown, depth: number = 0, found: ArrayBu
     if (!found.includes(value)) found.push(value)
   } else if (ArrayBuffer.isView(value)) {
     const buffer = value.buffer
-    if (buffer instanceof ArrayBuffer && buffer.byteLength === value.byteLength && value.byteLength > 0 && !found.includes(buffer)) found.push(buffer)
+    if (buffer instanceof ArrayBuffer && buffer.byteLength === value.byteLength && value.byteLength > 0 && !found.includes(buffer))
+      found.push(buffer)
   } else if (depth < MOVE_DEPTH && (Array.isArray(value) || isPlainObject(value))) {
-    for (const child of Array.isArray(value) ? (value.length > 64 ? [] : value) : Object.values(value)) movableBuffers(child, depth + 1, found)
+    for (const child of Array.isArray(value) ? (value.length > 64 ? [] : value) : Object.values(value))
+      movableBuffers(child, depth + 1, found)
   }
   return found
 }
@@ -58,7 +60,11 @@ export function notSerializable(value: unknown, path: string, cause: unknown): S
   const culprit = uncloneablePath(value, path)
   const client = culprit.value !== undefined && isClient(culprit.value)
   return client
-    ? new ServeError('ERR_CLIENT_NOT_SERIALIZABLE', `${culprit.path} is a client, which cannot travel: call connect() there, or pass a handle in initArgs`, { cause, details: { path: culprit.path } })
+    ? new ServeError(
+        'ERR_CLIENT_NOT_SERIALIZABLE',
+        `${culprit.path} is a client, which cannot travel: call connect() there, or pass a handle in initArgs`,
+        { cause, details: { path: culprit.path } },
+      )
     : new ServeError('ERR_NOT_SERIALIZABLE', `${culprit.path} is ${nameOf(culprit.value)}, which cannot travel to another thread or peer`, {
         cause,
         details: { path: culprit.path },
@@ -66,7 +72,8 @@ export function notSerializable(value: unknown, path: string, cause: unknown): S
 }
 
 const CLIENT_BRAND = Symbol.for('shoal.Client')
-const isClient = (value: unknown): boolean => typeof value === 'object' && value !== null && (value as Record<symbol, unknown>)[CLIENT_BRAND] === true
+const isClient = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null && (value as Record<symbol, unknown>)[CLIENT_BRAND] === true
 
 /** The shallowest-first place whose own content cannot be cloned. */
 function uncloneablePath(value: unknown, path: string, depth: number = 0): { path: string; value: unknown } {

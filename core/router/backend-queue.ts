@@ -216,7 +216,8 @@ export class BackendQueue implements CallOwner, LaneOwner {
 
   get #slots(): number {
     const { maxBatchSize, maxConcurrentQueries } = this.#limits
-    const perReplica = maxBatchSize > 1 ? maxBatchSize * Math.max(1, Math.floor(maxConcurrentQueries / (2 * maxBatchSize))) : maxConcurrentQueries
+    const perReplica =
+      maxBatchSize > 1 ? maxBatchSize * Math.max(1, Math.floor(maxConcurrentQueries / (2 * maxBatchSize))) : maxConcurrentQueries
     return this.#lanes.length * perReplica
   }
 
@@ -287,13 +288,21 @@ export class BackendQueue implements CallOwner, LaneOwner {
     if (lane !== undefined) this.#options.onOverdue(lane)
     const error =
       call.state === CallState.STREAMING
-        ? new ServeError('ERR_TIMEOUT', `backend ${backend}: no part of the stream for ${this.#limits.streamIdleTimeoutMs} ms (streamIdleTimeoutMs)`, {
-            outcome: 'started-unknown',
-          })
+        ? new ServeError(
+            'ERR_TIMEOUT',
+            `backend ${backend}: no part of the stream for ${this.#limits.streamIdleTimeoutMs} ms (streamIdleTimeoutMs)`,
+            {
+              outcome: 'started-unknown',
+            },
+          )
         : lane === undefined && this.#lanes.length === 0
-          ? new ServeError('ERR_NO_REPLICA', `backend ${backend}: no replica was ready within ${afterMs} ms; ${this.#options.describeAbsence()}`, {
-              outcome: 'not-started',
-            })
+          ? new ServeError(
+              'ERR_NO_REPLICA',
+              `backend ${backend}: no replica was ready within ${afterMs} ms; ${this.#options.describeAbsence()}`,
+              {
+                outcome: 'not-started',
+              },
+            )
           : new ServeError('ERR_TIMEOUT', `backend ${backend}: no answer within ${afterMs} ms (requestTimeoutMs or timeoutMs)`, {
               outcome: lane?.hasStarted(call) ? 'started-unknown' : 'not-started',
             })

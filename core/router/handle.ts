@@ -2,6 +2,8 @@ import { nearestName, ServeError } from '../base/index.ts'
 import { type LivingArgument, TO_LIVING } from '../replica/index.ts'
 import {
   AnswerKind,
+  asBytes,
+  bytesOf,
   type CallMeta,
   encodeHttpHead,
   flatHeaders,
@@ -10,8 +12,6 @@ import {
   responseOf,
   type StreamAnswer,
   streamedResponse,
-  asBytes,
-  bytesOf,
 } from '../request/index.ts'
 import { Call, type CallSink } from '../service/index.ts'
 import { partsOf, ServeResponse } from './serve-response.ts'
@@ -38,7 +38,17 @@ export interface HandleOptions {
   readonly reach?: 'thread' | 'node' | 'mesh' | undefined
 }
 
-const OPTION_NAMES = ['methodName', 'httpMethod', 'httpHeaders', 'shardKey', 'timeoutMs', 'signal', 'idempotent', 'parent', 'reach'] as const
+const OPTION_NAMES = [
+  'methodName',
+  'httpMethod',
+  'httpHeaders',
+  'shardKey',
+  'timeoutMs',
+  'signal',
+  'idempotent',
+  'parent',
+  'reach',
+] as const
 
 /** Where the calls of a handle go: the router of its endpoint, here or through the host of a replica. */
 export interface CallTarget {
@@ -100,7 +110,12 @@ export class ServeHandle {
     return { mark: 'handle', data: { endpoint: this.#endpoint, options } }
   }
 
-  #metaOf(args: Readonly<Record<string, unknown>> | undefined): { m?: string; v?: string; h?: [string, string][]; a?: Readonly<Record<string, unknown>> } {
+  #metaOf(args: Readonly<Record<string, unknown>> | undefined): {
+    m?: string
+    v?: string
+    h?: [string, string][]
+    a?: Readonly<Record<string, unknown>>
+  } {
     const { methodName, httpMethod, httpHeaders } = this.#options
     return {
       ...(methodName !== undefined && methodName !== '' && { m: methodName }),
@@ -137,7 +152,12 @@ export class ServeHandle {
     ServeResponse.fail(response, new ServeError('ERR_OUT_OF_REACH', message, { outcome: 'not-started' }))
   }
 
-  async #sendLater(response: ServeResponse<unknown>, data: unknown, args: Readonly<Record<string, unknown>> | undefined, transfer?: readonly object[]): Promise<void> {
+  async #sendLater(
+    response: ServeResponse<unknown>,
+    data: unknown,
+    args: Readonly<Record<string, unknown>> | undefined,
+    transfer?: readonly object[],
+  ): Promise<void> {
     try {
       const resolvedData = isResponse(data) ? await data : data
       const resolvedArgs = args === undefined ? undefined : await resolveValues(args)
@@ -192,7 +212,8 @@ class ResponseSink implements CallSink {
   follow(signal: AbortSignal, call: Call): void {
     const error = (): ServeError =>
       new ServeError('ERR_CANCELLED', 'the signal of the call aborted', { outcome: 'started-unknown', cause: signal.reason })
-    if (signal.aborted) return this.fail(new ServeError('ERR_CANCELLED', 'the signal had aborted', { outcome: 'not-started', cause: signal.reason }))
+    if (signal.aborted)
+      return this.fail(new ServeError('ERR_CANCELLED', 'the signal had aborted', { outcome: 'not-started', cause: signal.reason }))
     const onAbort = (): void => call.cancel(error())
     signal.addEventListener('abort', onAbort, { once: true })
     const before = this.#stopFollowing
@@ -238,16 +259,22 @@ const isResponse = (value: unknown): value is ServeResponse<unknown> => value in
 const needsWait = (data: unknown): boolean => typeof data === 'object' && data !== null && (isResponse(data) || data instanceof Request)
 
 async function resolveValues(args: Readonly<Record<string, unknown>>): Promise<Record<string, unknown>> {
-  const entries = await Promise.all(Object.entries(args).map(async ([name, value]) => [name, isResponse(value) ? await value : value] as const))
+  const entries = await Promise.all(
+    Object.entries(args).map(async ([name, value]) => [name, isResponse(value) ? await value : value] as const),
+  )
   return Object.fromEntries(entries)
 }
 
 function checkOptions(options: HandleOptions): void {
-  if (typeof options !== 'object' || options === null) throw new ServeError('ERR_INVALID_ARG_TYPE', `handle options must be an object, got ${String(options)}`)
+  if (typeof options !== 'object' || options === null)
+    throw new ServeError('ERR_INVALID_ARG_TYPE', `handle options must be an object, got ${String(options)}`)
   for (const name of Object.keys(options)) {
     if ((OPTION_NAMES as readonly string[]).includes(name)) continue
     const near = nearestName(name, OPTION_NAMES)
-    throw new ServeError('ERR_INVALID_ARG_VALUE', `handle option ${name} does not exist${near === undefined ? '' : `; did you mean ${near}`}`)
+    throw new ServeError(
+      'ERR_INVALID_ARG_VALUE',
+      `handle option ${name} does not exist${near === undefined ? '' : `; did you mean ${near}`}`,
+    )
   }
   const { timeoutMs, methodName, shardKey } = options
   if (timeoutMs !== undefined && !(typeof timeoutMs === 'number' && timeoutMs > 0)) {
@@ -261,7 +288,18 @@ function checkOptions(options: HandleOptions): void {
 }
 
 /** Names that a handle never takes for a method: what the language or a console asks of every object. */
-const NO_METHOD = new Set(['then', 'catch', 'finally', 'toJSON', 'constructor', 'init', 'reconfigure', 'checkHealth', 'inspect', 'nodeType'])
+const NO_METHOD = new Set([
+  'then',
+  'catch',
+  'finally',
+  'toJSON',
+  'constructor',
+  'init',
+  'reconfigure',
+  'checkHealth',
+  'inspect',
+  'nodeType',
+])
 
 // Unknown names on a handle are methods of the backend. They are found behind the prototype, so that the handle's own names cost nothing more.
 Object.setPrototypeOf(

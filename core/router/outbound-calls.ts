@@ -1,9 +1,9 @@
-import { type Clock, ServeError, toErrorEnvelope, type Turns } from '../base/index.ts'
+import { type Clock, ServeError, type Turns, toErrorEnvelope } from '../base/index.ts'
 import { AnswerOutbox, CallLane, type CallPort, type LaneOwner } from '../replica/index.ts'
 import {
   AnswerKind,
-  type CallMeta,
   CANCEL,
+  type CallMeta,
   CREDIT,
   type HandleMeta,
   packHandleMeta,

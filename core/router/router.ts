@@ -1,5 +1,13 @@
 import { nearestName, type Random, ServeError } from '../base/index.ts'
-import { chooseBackend, chooseByShardKey, drawOfShardKey, emptyRoutingTable, type EndpointEntry, type RoutingTable, shadowsFor } from '../model/index.ts'
+import {
+  chooseBackend,
+  chooseByShardKey,
+  drawOfShardKey,
+  type EndpointEntry,
+  emptyRoutingTable,
+  type RoutingTable,
+  shadowsFor,
+} from '../model/index.ts'
 import { Call, type CallSink } from '../service/index.ts'
 import type { BackendQueue } from './backend-queue.ts'
 import type { CallTarget } from './handle.ts'
@@ -106,9 +114,13 @@ export class Router implements CallTarget {
 
   #notFound(endpoint: string): ServeError {
     const near = nearestName(endpoint, this.#table.endpoints.keys())
-    return new ServeError('ERR_ENDPOINT_NOT_FOUND', `there is no endpoint ${endpoint}${near === undefined ? '' : `; did you mean ${near}`}`, {
-      outcome: 'not-started',
-    })
+    return new ServeError(
+      'ERR_ENDPOINT_NOT_FOUND',
+      `there is no endpoint ${endpoint}${near === undefined ? '' : `; did you mean ${near}`}`,
+      {
+        outcome: 'not-started',
+      },
+    )
   }
 }
 

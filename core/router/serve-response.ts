@@ -16,7 +16,10 @@ export class ServeResponse<T> extends Promise<T> {
   #call: Call | undefined
   #cancelledWith: ServeError | undefined
 
-  private constructor(executor: (resolve: (value: T | PromiseLike<T>) => void, reject: (error: unknown) => void) => void, settle: Settle<T>) {
+  private constructor(
+    executor: (resolve: (value: T | PromiseLike<T>) => void, reject: (error: unknown) => void) => void,
+    settle: Settle<T>,
+  ) {
     super(executor)
     this.#settle = settle
   }
@@ -70,7 +73,9 @@ Object.defineProperty(ServeResponse.prototype, 'constructor', { value: Promise, 
 const ignore = (): void => {}
 
 function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as Partial<AsyncIterable<unknown>>)[Symbol.asyncIterator] === 'function'
+  return (
+    typeof value === 'object' && value !== null && typeof (value as Partial<AsyncIterable<unknown>>)[Symbol.asyncIterator] === 'function'
+  )
 }
 
 /** A streamed answer as an async iterable; leaving the loop early cancels the producer. */

@@ -1,0 +1,2 @@
+/** Control of replicas through comlink. */
+export { type ControlPorts, type ControlTarget, exposeControl, wrapControl } from './control-link.ts'

@@ -1,0 +1,15 @@
+/** Puts a whole system together from seams. */
+export { type BackendOptions, type BackendTarget, Client, type CloseOptions } from './client.ts'
+export { EventStream } from './event-stream.ts'
+export type { Handle, UntypedHandle } from './handle.ts'
+export type { Instance } from './instance.ts'
+export {
+  type InstanceOptions,
+  type InstancePlatform,
+  type InstanceStatus,
+  LocalInstance,
+  type NodeStatus,
+  type OpenGateway,
+} from './local-instance.ts'
+export { acceptBatch, assetOf, type ModuleTarget, moduleTarget, type WorkerTarget, workerTarget } from './targets.ts'
+export { type WaitOptions, waitFor } from './wait.ts'

@@ -1,0 +1,290 @@
+import { type Clock, type Logger, nearestName, type Random, randomName, ServeError, Topic, type Turns } from '../base/index.ts'
+import { type BackendStatus, Controller, type EndpointStatus, type ServeEvent } from '../controller/index.ts'
+import { Gateway, type GatewaySource, gatewayFetch, type ResolvedHttpOptions, RouteTable } from '../gateway/index.ts'
+import {
+  type App,
+  type BackendConfig,
+  type EndpointOptions,
+  type PublicBackendConfig,
+  type PublicEndpoint,
+  type Resources,
+  type RoutingTable,
+  requireName,
+  resolveBackendConfig,
+  resolveReplicaOptions,
+} from '../model/index.ts'
+import { encodeInitArgs, InProcessHost, type ReplicaCode, type ReplicaHost } from '../replica/index.ts'
+import { ServeHandle } from '../router/index.ts'
+import type { BackendOptions, BackendTarget } from './client.ts'
+import { EventStream } from './event-stream.ts'
+import type { Instance } from './instance.ts'
+import { isModuleTarget, isWorkerTarget } from './targets.ts'
+
+/** What a platform brings to an instance. */
+export interface InstancePlatform {
+  readonly runtime: 'node' | 'browser'
+  readonly clock: Clock
+  readonly turns: Turns
+  readonly random: Random
+  readonly log: Logger
+  /** By isolation; `inline` is added by the instance. */
+  readonly hosts: ReadonlyMap<string, ReplicaHost>
+  readonly resources: Resources
+  readBytes(url: string): Promise<Uint8Array>
+  /** Makes a function or class portable. `calledFrom` is the public function that the user called: its caller is the deploying file. */
+  toPortableCode(tag: string, target: BackendTarget, calledFrom: (...args: never[]) => unknown): Promise<ReplicaCode>
+  /** Loads a module beside its callers, for inline replicas. */
+  loadModule(url: string, exportName: string): Promise<unknown>
+  /** Opens a socket; without it there is none to open. */
+  openGateway?(source: GatewaySource, options: ResolvedHttpOptions, random: Random, log: Logger): Promise<OpenGateway>
+}
+
+/** A gateway that listens. */
+export interface OpenGateway {
+  readonly url: string
+  readonly port: number
+  fetch(request: Request, isLocal?: boolean): Promise<Response>
+  close(options?: { readonly drainMs?: number }): Promise<void>
+}
+
+export interface InstanceOptions {
+  readonly name: string
+  /** Undefined: no gateway. */
+  readonly http: ResolvedHttpOptions | undefined
+  /** For requests of `client.fetch` when there is no gateway. */
+  readonly fetchOptions: ResolvedHttpOptions
+}
+
+/** What `client.status()` and `/-/status` give. */
+export interface InstanceStatus {
+  readonly nodes: Readonly<Record<string, NodeStatus>>
+  readonly endpoints: Readonly<Record<string, EndpointStatus>>
+  readonly backends: Readonly<Record<string, BackendStatus>>
+}
+
+export interface NodeStatus {
+  readonly name: string
+  readonly runtime: 'node' | 'browser'
+  readonly roles: readonly string[]
+  readonly rttMs: number
+  readonly resources: Resources
+}
+
+/** A whole instance in this process: controller, router, hosts and, where asked for, a gateway. */
+export class LocalInstance implements Instance {
+  readonly controller: Controller
+  readonly #platform: InstancePlatform
+  readonly #options: InstanceOptions
+  readonly #events = new Topic<ServeEvent>()
+  readonly #streams = new Set<EventStream<ServeEvent>>()
+  readonly #isolations: readonly string[]
+  readonly #nodeId: string
+  #routes: RouteTable = new RouteTable([])
+  #gateway: OpenGateway | undefined
+  #directGateway: Gateway | undefined
+
+  private constructor(options: InstanceOptions, platform: InstancePlatform) {
+    this.#options = options
+    this.#platform = platform
+    this.#nodeId = `${platform.runtime}-${randomName(platform.random, 8)}`
+    const { clock, turns, random, log } = platform
+    const inline = new InProcessHost(
+      {
+        load: (code) => (code.kind === 'module' ? platform.loadModule(code.url, code.exportName) : Promise.reject(noInlineWorker())),
+        readBytes: platform.readBytes,
+        connect: () => ({ getHandle: (endpoint: string) => this.getHandle(endpoint, true) }),
+      },
+      clock,
+      turns,
+    )
+    const hosts = new Map<string, ReplicaHost>([...platform.hosts, ['inline', inline]])
+    this.#isolations = [...hosts.keys()]
+    const { jsonMaxDepth, jsonMaxValues } = options.http ?? options.fetchOptions
+    this.controller = new Controller({
+      hosts,
+      jsonLimits: { maxDepth: jsonMaxDepth, maxValues: jsonMaxValues },
+      clock,
+      turns,
+      random,
+      log,
+      onEvent: (event) => this.#events.emit(event),
+    })
+  }
+
+  /** Opens the gateway first, so that a port in use is known before anything else starts (`ERR_HTTP_LISTEN`). */
+  static async start(options: InstanceOptions, platform: InstancePlatform): Promise<LocalInstance> {
+    const instance = new LocalInstance(options, platform)
+    if (options.http !== undefined) {
+      if (platform.openGateway === undefined)
+        throw new ServeError('ERR_UNSUPPORTED', 'http: no socket can be opened here; use client.fetch')
+      instance.#gateway = await platform.openGateway(instance.#source, options.http, platform.random, platform.log)
+    }
+    return instance
+  }
+
+  get gateway(): OpenGateway | undefined {
+    return this.#gateway
+  }
+
+  async createBackend(
+    tag: string,
+    target: BackendTarget,
+    options: BackendOptions,
+    calledFrom: (...args: never[]) => unknown,
+  ): Promise<void> {
+    requireName('backend tag', tag)
+    const { ifExists = 'fail', initArgs = [] } = options
+    if (!['fail', 'keep', 'replace'].includes(ifExists)) {
+      throw new ServeError('ERR_INVALID_ARG_VALUE', `backend ${tag}: ifExists must be 'fail', 'keep' or 'replace', got ${String(ifExists)}`)
+    }
+    if (ifExists === 'keep' && this.controller.hasBackend(tag)) return
+    if (!Array.isArray(initArgs))
+      throw new ServeError('ERR_INVALID_ARG_TYPE', `backend ${tag}: initArgs must be an array, got ${typeof initArgs}`)
+    const replicaOptions = resolveReplicaOptions(options.replicaOptions ?? {}, this.#isolations)
+    const config = resolveBackendConfig(options.config ?? {})
+    const code = await this.#toCode(tag, target, replicaOptions.isolation, initArgs, calledFrom)
+    encodeInitArgs(tag, initArgs)
+    const spec = { tag, code, initArgs, config, replicaOptions }
+    if (ifExists === 'replace' && this.controller.hasBackend(tag)) await this.controller.replaceBackend(spec)
+    else await this.controller.createBackend(spec)
+  }
+
+  updateBackendConfig(tag: string, partial: BackendConfig): Promise<void> {
+    return this.controller.updateBackendConfig(tag, partial)
+  }
+
+  async getBackendConfig(tag: string): Promise<PublicBackendConfig> {
+    return this.controller.getBackendConfig(tag)
+  }
+
+  async listBackends(): Promise<Record<string, PublicBackendConfig>> {
+    return this.controller.listBackends()
+  }
+
+  deleteBackend(tag: string): Promise<void> {
+    return this.controller.deleteBackend(tag)
+  }
+
+  createEndpoint(name: string, options: EndpointOptions): Promise<void> {
+    return this.controller.createEndpoint(name, options)
+  }
+
+  deleteEndpoint(name: string): Promise<void> {
+    return this.controller.deleteEndpoint(name)
+  }
+
+  async listEndpoints(): Promise<Record<string, PublicEndpoint>> {
+    return this.controller.listEndpoints()
+  }
+
+  setTraffic(endpoint: string, weights: Readonly<Record<string, number>>): Promise<void> {
+    return this.controller.setTraffic(endpoint, weights)
+  }
+
+  shadowTraffic(endpoint: string, tag: string, proportion: number): Promise<void> {
+    return this.controller.shadowTraffic(endpoint, tag, proportion)
+  }
+
+  getHandle(endpoint: string, missingOk: boolean): ServeHandle {
+    const { endpoints } = this.controller.table
+    if (!missingOk && !endpoints.has(requireName('endpoint name', endpoint))) {
+      const near = nearestName(endpoint, endpoints.keys())
+      throw new ServeError(
+        'ERR_ENDPOINT_NOT_FOUND',
+        `there is no endpoint ${endpoint}${near === undefined ? '' : `; did you mean ${near}`}`,
+      )
+    }
+    return new ServeHandle(endpoint, this.controller.router)
+  }
+
+  fetch(request: Request): Promise<Response> {
+    if (this.#gateway !== undefined) return this.#gateway.fetch(request, true)
+    const { random, log } = this.#platform
+    this.#directGateway ??= new Gateway({ source: this.#source, options: this.#options.fetchOptions, random, log })
+    return gatewayFetch(this.#directGateway, request, true)
+  }
+
+  async status(): Promise<InstanceStatus> {
+    const { runtime, resources } = this.#platform
+    const roles = ['controller', 'replica', 'caller', ...(this.#gateway === undefined ? [] : ['gateway'])]
+    return {
+      nodes: { [this.#nodeId]: { name: this.#options.name, runtime, roles, rttMs: 0, resources } },
+      endpoints: this.controller.endpointStatus,
+      backends: this.controller.backendStatus,
+    }
+  }
+
+  watch(): EventStream<ServeEvent> {
+    const stream: EventStream<ServeEvent> = new EventStream((listener) => {
+      const stop = this.#events.on(listener)
+      return () => {
+        stop()
+        this.#streams.delete(stream)
+      }
+    })
+    this.#streams.add(stream)
+    return stream
+  }
+
+  async deploy(_app: App): Promise<void> {
+    throw new ServeError('ERR_UNSUPPORTED', 'deploy is not built yet; create backends and endpoints one by one')
+  }
+
+  /** The instance lives in this process: to let go of it is to stop it. */
+  close(): Promise<void> {
+    return this.shutdown()
+  }
+
+  /** No new requests, then drains, then ends. */
+  async shutdown(timeoutMs?: number): Promise<void> {
+    await this.#gateway?.close(timeoutMs === undefined ? {} : { drainMs: timeoutMs })
+    await this.controller.close(timeoutMs)
+    for (const stream of [...this.#streams]) stream.end()
+  }
+
+  readonly #source: GatewaySource = {
+    routes: () => this.#routesOf(this.controller.table),
+    dispatch: (call) => this.controller.router.dispatch(call),
+    status: () => this.status(),
+    isReady: () => true,
+  }
+
+  #routesOf(table: RoutingTable): RouteTable {
+    if (this.#routes.version === table.version) return this.#routes
+    const entries = []
+    for (const { name, route, methods, callMethods } of table.endpoints.values()) {
+      if (route !== null) entries.push({ route, endpoint: name, methods, callMethods })
+    }
+    this.#routes = new RouteTable(entries, table.version)
+    return this.#routes
+  }
+
+  async #toCode(
+    tag: string,
+    target: BackendTarget,
+    isolation: string,
+    initArgs: readonly unknown[],
+    calledFrom: (...args: never[]) => unknown,
+  ): Promise<ReplicaCode> {
+    if (isModuleTarget(target)) return { kind: 'module', url: target.url, exportName: target.exportName }
+    if (isWorkerTarget(target)) {
+      if (isolation !== 'thread') {
+        throw new ServeError('ERR_INVALID_ARG_VALUE', `backend ${tag}: serve.worker() needs isolation 'thread', not '${isolation}'`)
+      }
+      return { kind: 'worker', factory: target.factory }
+    }
+    if (typeof target !== 'function') {
+      const message = `backend ${tag}: must be a function, a class, serve.module() or serve.worker(); got ${target === null ? 'null' : typeof target}`
+      throw new ServeError('ERR_INVALID_ARG_TYPE', message)
+    }
+    if (!isClassTarget(target) && initArgs.length > 0) {
+      throw new ServeError('ERR_INVALID_ARG_VALUE', `backend ${tag}: initArgs are for classes; the target is a function`)
+    }
+    if (isolation === 'inline') return { kind: 'inline', value: target }
+    return this.#platform.toPortableCode(tag, target, calledFrom)
+  }
+}
+
+const isClassTarget = (target: unknown): boolean => /^class\b/.test(Function.prototype.toString.call(target))
+
+const noInlineWorker = (): ServeError => new ServeError('ERR_UNSUPPORTED', "isolation 'inline' serves functions, classes and modules only")

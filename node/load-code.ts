@@ -1,0 +1,36 @@
+import type { PortableSource } from '../core/adapters/portability/index.ts'
+import { ServeError } from '../core/base/index.ts'
+import type { ReplicaCode } from '../core/replica/index.ts'
+import { evaluateSource } from './evaluate-source.ts'
+
+/** Makes a function or class of code that arrived in this thread. */
+export async function loadCode(code: ReplicaCode): Promise<unknown> {
+  switch (code.kind) {
+    case 'source': {
+      const { filename, lineOffset, columnOffset } = code
+      return evaluateSource(code.portable as PortableSource, {
+        ...(filename !== undefined && { filename }),
+        ...(lineOffset !== undefined && { lineOffset }),
+        ...(columnOffset !== undefined && { columnOffset }),
+      })
+    }
+    case 'module':
+      return loadModule(code.url, code.exportName)
+    case 'worker':
+      throw new ServeError('ERR_BACKEND_START_FAILED', 'the worker file must call expose() of shoal/replica')
+    case 'inline':
+      return code.value
+  }
+}
+
+/** A named export of a module. The message says what the module does export. */
+export async function loadModule(url: string, exportName: string): Promise<unknown> {
+  const module = (await import(url)) as Record<string, unknown>
+  const value = module[exportName]
+  if (typeof value === 'function') return value
+  const there = Object.keys(module).filter((name) => typeof module[name] === 'function')
+  throw new ServeError(
+    'ERR_BACKEND_START_FAILED',
+    `module ${url} has no function or class ${exportName}; it exports ${there.length === 0 ? 'none' : there.join(', ')}`,
+  )
+}

@@ -1,0 +1,34 @@
+import { availableParallelism, totalmem } from 'node:os'
+import type { BackendTarget, InstancePlatform } from '../core/api/index.ts'
+import type { Logger } from '../core/base/index.ts'
+import type { ReplicaCode } from '../core/replica/index.ts'
+import { realClock, realTurns } from './clock.ts'
+import { callerFile, locateSource } from './evaluate-source.ts'
+import { startHttpGateway } from './http-gateway.ts'
+import { loadModule } from './load-code.ts'
+import { readBytes } from './replica-thread.ts'
+import { WorkerThreadsHost } from './worker-threads-host.ts'
+
+/** Everything an instance needs of Node. */
+export function nodePlatform(log: Logger): InstancePlatform {
+  return {
+    runtime: 'node',
+    clock: realClock,
+    turns: realTurns,
+    random: Math.random,
+    log,
+    hosts: new Map([['thread', new WorkerThreadsHost()]]),
+    resources: { cpu: availableParallelism(), gpu: 0, memoryBytes: totalmem() },
+    readBytes,
+    toPortableCode,
+    loadModule,
+    openGateway: (source, options, random, gatewayLog) => startHttpGateway({ source, options, random, log: gatewayLog }),
+  }
+}
+
+async function toPortableCode(tag: string, target: BackendTarget, calledFrom: (...args: never[]) => unknown): Promise<ReplicaCode> {
+  const filename = callerFile(calledFrom)
+  const { checkPortable, NODE_WORKER_GLOBALS } = await import('../core/adapters/portability/index.ts')
+  const portable = checkPortable(target as () => unknown, { globals: NODE_WORKER_GLOBALS, name: tag })
+  return { kind: 'source', portable, filename, ...(filename !== undefined && locateSource(portable, filename)) }
+}
