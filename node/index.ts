@@ -7,7 +7,7 @@ import type { Resources } from '../core/model/index.ts'
 import { type Asset, currentReplica, type ReplicaClient } from '../core/replica/index.ts'
 import { realClock } from './clock.ts'
 import { nodePlatform } from './node-platform.ts'
-import { readBytes } from './replica-thread.ts'
+import { readBytes } from './read-bytes.ts'
 
 export {
   acceptBatch,

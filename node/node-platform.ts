@@ -1,12 +1,13 @@
 import { availableParallelism, totalmem } from 'node:os'
 import type { BackendTarget, InstancePlatform } from '../core/api/index.ts'
 import type { Logger } from '../core/base/index.ts'
-import type { ReplicaCode } from '../core/replica/index.ts'
+import type { ReplicaCode, ReplicaHost } from '../core/replica/index.ts'
+import { ChildProcessHost } from './child-process-host.ts'
 import { realClock, realTurns } from './clock.ts'
 import { callerFile, locateSource } from './evaluate-source.ts'
 import { startHttpGateway } from './http-gateway.ts'
 import { loadModule } from './load-code.ts'
-import { readBytes } from './replica-thread.ts'
+import { readBytes } from './read-bytes.ts'
 import { WorkerThreadsHost } from './worker-threads-host.ts'
 
 /** Everything an instance needs of Node. */
@@ -17,7 +18,10 @@ export function nodePlatform(log: Logger): InstancePlatform {
     turns: realTurns,
     random: Math.random,
     log,
-    hosts: new Map([['thread', new WorkerThreadsHost()]]),
+    hosts: new Map<string, ReplicaHost>([
+      ['thread', new WorkerThreadsHost()],
+      ['process', new ChildProcessHost()],
+    ]),
     resources: { cpu: availableParallelism(), gpu: 0, memoryBytes: totalmem() },
     readBytes,
     toPortableCode,

@@ -41,7 +41,7 @@ export class WorkerThreadsHost implements ReplicaHost {
       calls.port1.close()
       outbound.port1.close()
       await stop()
-      throw await explain(error, spec, whenGone)
+      throw await explainEnd(error, spec, whenGone)
     } finally {
       signal.removeEventListener('abort', abort)
     }
@@ -92,8 +92,8 @@ function watch(worker: Worker): { whenGone: Promise<ReplicaEnd>; stop(): Promise
   }
 }
 
-/** A thread that ends while it starts gives no answer; what it ended with is the better cause. */
-async function explain(error: unknown, spec: ReplicaSpec, whenGone: Promise<ReplicaEnd>): Promise<unknown> {
+/** A replica that ends while it starts gives no answer; what it ended with is the better cause. */
+export async function explainEnd(error: unknown, spec: ReplicaSpec, whenGone: Promise<ReplicaEnd>): Promise<unknown> {
   if (!(error instanceof ServeError) || error.code !== 'ERR_REPLICA_DIED') return error
   const end = await whenGone
   const hint = spec.code.kind === 'worker' ? '; does its file call expose() of shoal/replica?' : ''

@@ -4,7 +4,8 @@ import type { ReplicaControl, ReplicaEnd, ReplicaSpec, RuntimeLimits, TargetDesc
 
 /** What a replica's thread offers. Results and errors are plain data: comlink and structured clone lose code and cause of an error. */
 export interface ControlTarget extends ReplicaControl {
-  start(spec: ReplicaSpec, ports: ControlPorts): Promise<TargetDescription>
+  /** `ports` are missing where the one channel carries everything. */
+  start(spec: ReplicaSpec, ports?: ControlPorts): Promise<TargetDescription>
 }
 
 /** The ports that are handed over at start: calls in, calls out, and the memory of the start marks. */
@@ -53,7 +54,8 @@ export function wrapControl(endpoint: Endpoint, whenGone: Promise<ReplicaEnd>): 
     return reply.value
   }
   return {
-    start: (spec, ports) => call('start', spec, transfer(ports, [ports.port, ports.outbound] as Transferable[])),
+    start: (spec, ports) =>
+      ports === undefined ? call('start', spec) : call('start', spec, transfer(ports, [ports.port, ports.outbound] as Transferable[])),
     configure: (limits: RuntimeLimits) => call('configure', limits),
     reconfigure: (userConfig) => call('reconfigure', userConfig),
     checkHealth: () => call('checkHealth'),
