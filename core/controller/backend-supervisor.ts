@@ -14,6 +14,7 @@ import {
 } from '../replica/index.ts'
 import type { JsonLimits } from '../request/index.ts'
 import { BackendQueue, type CallTarget, type QueueLimits, serveOutbound } from '../router/index.ts'
+import { Autoscaler } from './autoscaler.ts'
 import { RestartPolicy } from './restart-policy.ts'
 
 /** How long an event loop may stay silent, once a call in it is past its deadline, before its replica is replaced. */
@@ -40,7 +41,15 @@ export interface SupervisorSeams {
   readonly random: Random
   readonly log: Logger
   /** Something changed that `status` shows. */
-  readonly onChange: (event: ReplicaEvent) => void
+  readonly onChange: (event: ReplicaEvent | ScaleEvent) => void
+}
+
+/** The number of replicas that should be there has changed by itself. */
+export interface ScaleEvent {
+  readonly kind: 'scale'
+  readonly backend: string
+  readonly from: number
+  readonly to: number
 }
 
 /** A change in the life of a replica. */
@@ -92,9 +101,13 @@ export class BackendSupervisor {
   #description: TargetDescription | undefined
   #starting = 0
   #lastFailure: string | undefined
+  /** Replicas that should be there: the configured number, or what the autoscaler has decided. */
+  #wanted: number
+  #autoscaler: Autoscaler | undefined
 
   constructor(spec: BackendSpec, seams: SupervisorSeams) {
     this.#spec = spec
+    this.#wanted = spec.config.numReplicas
     this.#seams = seams
     this.queue = new BackendQueue(
       {
@@ -102,6 +115,9 @@ export class BackendSupervisor {
         limits: queueLimits(spec.config),
         onOverdue: (lane) => void this.#probe(lane),
         describeAbsence: () => this.#describeAbsence(),
+        onStarved: () => {
+          if (this.#wanted === 0) this.#autoscaler?.wake()
+        },
       },
       seams.clock,
       seams.turns,
@@ -113,6 +129,11 @@ export class BackendSupervisor {
     return this.#spec
   }
 
+  /** Replicas that should be there now. */
+  get wanted(): number {
+    return this.#wanted
+  }
+
   get description(): TargetDescription | undefined {
     return this.#description
   }
@@ -120,7 +141,7 @@ export class BackendSupervisor {
   get status(): BackendStatus {
     const replicas = [...this.#replicas.values()]
     return {
-      wanted: this.#spec.config.numReplicas,
+      wanted: this.#wanted,
       starting: this.#starting,
       ready: replicas.filter((replica) => replica.state === 'ready').length,
       draining: replicas.filter((replica) => replica.state === 'draining').length,
@@ -140,7 +161,7 @@ export class BackendSupervisor {
   async start(): Promise<void> {
     const started = await Promise.allSettled(Array.from({ length: this.#spec.config.numReplicas }, () => this.#startOne()))
     const failed = started.find((result): result is PromiseRejectedResult => result.status === 'rejected')
-    if (failed === undefined) return
+    if (failed === undefined) return this.#followLoad()
     await this.stop(0)
     throw failed.reason
   }
@@ -161,7 +182,12 @@ export class BackendSupervisor {
     }
     this.queue.configure(queueLimits(config))
     await Promise.all(replicas.map((replica) => replica.hosted.control.configure(runtimeLimits(config))))
-    await this.#scale()
+    const { autoscaling } = config
+    const isBoundsOnly = autoscaling !== undefined && config.numReplicas === before.config.numReplicas
+    await this.#scaleTo(
+      isBoundsOnly ? Math.max(autoscaling.minReplicas, Math.min(autoscaling.maxReplicas, this.#wanted)) : config.numReplicas,
+    )
+    this.#followLoad()
   }
 
   /** Puts other code in place: its replicas are all ready before the old ones drain. When one does not start, the old ones stay and it is thrown. */
@@ -179,11 +205,14 @@ export class BackendSupervisor {
       throw failed.reason
     }
     this.queue.configure(queueLimits(spec.config))
+    this.#wanted = spec.config.numReplicas
+    this.#followLoad()
   }
 
   /** Drains every replica for at most `timeoutMs`, then stops it. What still waits fails. Nothing starts again afterwards. */
   async stop(timeoutMs: number = this.#spec.config.gracefulShutdownTimeoutMs): Promise<void> {
     this.#abort.abort(new ServeError('ERR_CANCELLED', `backend ${this.#spec.tag} is stopped`))
+    this.#autoscaler?.stop()
     await Promise.all([...[...this.#replicas.values()].map((replica) => this.#retire(replica, timeoutMs)), ...this.#draining])
     this.queue.failAll(() => new ServeError('ERR_NO_REPLICA', `backend ${this.#spec.tag} was stopped`, { outcome: 'not-started' }))
     this.queue.close()
@@ -193,12 +222,52 @@ export class BackendSupervisor {
     return [...this.#replicas.values()].filter((replica) => replica.state === 'ready')
   }
 
-  async #scale(): Promise<void> {
+  /** Follows the load where the config says so, and no longer where it does not. */
+  #followLoad(): void {
+    const { autoscaling } = this.#spec.config
+    if (this.#autoscaler !== undefined && autoscaling !== undefined) return this.#autoscaler.configure(autoscaling)
+    this.#autoscaler?.stop()
+    this.#autoscaler = undefined
+    if (autoscaling === undefined || this.#abort.signal.aborted) return
+    const { queue } = this
+    const supervisor = this
+    this.#autoscaler = new Autoscaler(
+      {
+        get wanted() {
+          return supervisor.#wanted
+        },
+        get ready() {
+          return queue.ready
+        },
+        get load() {
+          return queue.open
+        },
+        scaleTo: (wanted) => this.#scaleByLoad(wanted),
+      },
+      autoscaling,
+      this.#seams.clock,
+    )
+  }
+
+  #scaleByLoad(wanted: number): void {
+    this.#seams.log.info({ backend: this.#spec.tag, from: this.#wanted, to: wanted, load: this.queue.open }, 'backend.scale')
+    this.#scaleTo(wanted).catch((error: unknown) => this.#noteFailedStart(error))
+  }
+
+  /** Starts what is missing, or lets go of what is too much. When a start fails, the count goes back to what is there. */
+  async #scaleTo(wanted: number): Promise<void> {
+    const before = this.#wanted
+    this.#wanted = wanted
+    if (before !== wanted) this.#seams.onChange({ kind: 'scale', backend: this.#spec.tag, from: before, to: wanted })
     const ready = this.#ready
-    const missing = this.#spec.config.numReplicas - ready.length - this.#starting
+    const missing = wanted - ready.length - this.#starting
     if (missing > 0) {
-      await Promise.all(Array.from({ length: missing }, () => this.#startOne()))
-      return
+      const started = await Promise.allSettled(Array.from({ length: missing }, () => this.#startOne()))
+      const failed = started.find((result): result is PromiseRejectedResult => result.status === 'rejected')
+      if (failed === undefined) return
+      this.#wanted = Math.max(this.#ready.length, Math.min(before, wanted))
+      this.#spec = { ...this.#spec, config: { ...this.#spec.config, numReplicas: Math.max(1, this.#wanted) } }
+      throw failed.reason
     }
     // The newest first: they have the least in their caches. The drain goes on after the change is in force.
     for (const replica of ready.slice(ready.length + missing)) {
@@ -294,14 +363,19 @@ export class BackendSupervisor {
   async #startWhenDue(delayMs: number): Promise<void> {
     try {
       if (delayMs > 0) await sleep(this.#seams.clock, delayMs, this.#abort.signal)
-      if (this.#ready.length + this.#starting >= this.#spec.config.numReplicas) return
+      if (this.#ready.length + this.#starting >= this.#wanted) return
       await this.#startOne()
     } catch (error) {
       if (this.#abort.signal.aborted) return
-      this.#lastFailure = error instanceof Error ? error.message : String(error)
-      this.#seams.log.error({ backend: this.#spec.tag, error: this.#lastFailure }, 'replica.start-failed')
+      this.#noteFailedStart(error)
       this.#replaceAfterDeath()
     }
+  }
+
+  #noteFailedStart(error: unknown): void {
+    if (this.#abort.signal.aborted) return
+    this.#lastFailure = error instanceof Error ? error.message : String(error)
+    this.#seams.log.error({ backend: this.#spec.tag, error: this.#lastFailure }, 'replica.start-failed')
   }
 
   /** Takes a replica out of the set, lets it finish, ends it. */

@@ -20,7 +20,14 @@ import {
   withTraffic,
 } from '../model/index.ts'
 import { type BackendQueue, Router } from '../router/index.ts'
-import { type BackendSpec, type BackendStatus, BackendSupervisor, type SupervisorSeams } from './backend-supervisor.ts'
+import {
+  type BackendSpec,
+  type BackendStatus,
+  BackendSupervisor,
+  type ReplicaEvent,
+  type ScaleEvent,
+  type SupervisorSeams,
+} from './backend-supervisor.ts'
 
 /** What a controller needs from its instance; the rest of the supervisors' seams it brings itself. */
 export type ControllerSeams = Omit<SupervisorSeams, 'router' | 'onChange'> & {
@@ -31,6 +38,7 @@ export type ControllerSeams = Omit<SupervisorSeams, 'router' | 'onChange'> & {
 /** What `client.watch()` gives. */
 export type ServeEvent =
   | { readonly kind: 'replica'; readonly backend: string; readonly replicaId: string; readonly state: string; readonly reason?: string }
+  | { readonly kind: 'scale'; readonly backend: string; readonly from: number; readonly to: number }
   | { readonly kind: 'edit'; readonly what: 'backend' | 'endpoint' | 'traffic'; readonly name: string; readonly version: number }
 
 /** What `status` shows of an endpoint. */
@@ -75,7 +83,7 @@ export class Controller {
       if (this.#supervisors.has(tag) || this.#starting.has(tag)) {
         throw new ServeError('ERR_BACKEND_EXISTS', `backend ${tag} exists; delete it first, or pass ifExists: 'keep' or 'replace'`)
       }
-      const made = new BackendSupervisor(spec, { ...this.#seams, router: this.router, onChange: (event) => this.#seams.onEvent(event) })
+      const made = new BackendSupervisor(spec, { ...this.#seams, router: this.router, onChange: (event) => this.#onChange(event) })
       this.#starting.set(tag, made)
       return made
     })
@@ -223,13 +231,23 @@ export class Controller {
   }
 
   #publish(what: 'backend' | 'endpoint' | 'traffic', name: string): void {
+    this.#swapTable()
+    this.#seams.onEvent({ kind: 'edit', what, name, version: this.#version })
+  }
+
+  #swapTable(): void {
     this.#version++
     const backends = new Map<string, BackendEntry>()
-    for (const [tag, { spec }] of this.#supervisors) {
-      backends.set(tag, Object.freeze({ tag, config: spec.config, wantedReplicas: spec.config.numReplicas }))
+    for (const [tag, { spec, wanted }] of this.#supervisors) {
+      backends.set(tag, Object.freeze({ tag, config: spec.config, wantedReplicas: wanted }))
     }
     this.router.swap(Object.freeze({ version: this.#version, endpoints: new Map(this.#endpoints), backends }))
-    this.#seams.onEvent({ kind: 'edit', what, name, version: this.#version })
+  }
+
+  /** A backend that falls asleep or wakes changes what routers may do. */
+  #onChange(event: ReplicaEvent | ScaleEvent): void {
+    if (event.kind === 'scale' && this.#supervisors.has(event.backend)) this.#swapTable()
+    this.#seams.onEvent(event)
   }
 
   #setPolicy(entry: EndpointEntry, policy: TrafficPolicy): void {

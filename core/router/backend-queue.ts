@@ -36,6 +36,8 @@ export interface BackendQueueOptions {
   readonly limits: QueueLimits
   /** A call passed its deadline inside a replica; whoever supervises the replica may want to know whether it still turns. */
   readonly onOverdue: (lane: CallLane) => void
+  /** A call waits and no replica takes calls; whoever lets replicas sleep wakes one. */
+  readonly onStarved?: () => void
   /** Why there is no replica, for the message of `ERR_NO_REPLICA`. */
   readonly describeAbsence: () => string
 }
@@ -144,6 +146,7 @@ export class BackendQueue implements CallOwner, LaneOwner {
     this.#wheel.add(call, nowMs)
     this.#queue.add(call)
     if (!this.#armed) this.#arm()
+    if (this.#lanes.length === 0) this.#options.onStarved?.()
   }
 
   cancel(call: Call, error: ServeError): void {

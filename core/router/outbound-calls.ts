@@ -1,4 +1,4 @@
-import { type Clock, ServeError, type Turns, toErrorEnvelope } from '../base/index.ts'
+import { type Clock, type Outcome, ServeError, type Turns, toErrorEnvelope } from '../base/index.ts'
 import { AnswerOutbox, CallLane, type CallPort, type LaneOwner } from '../replica/index.ts'
 import {
   AnswerKind,
@@ -27,15 +27,20 @@ export class OutboundCalls implements CallTarget, CallOwner, LaneOwner {
   readonly #lane: CallLane
   readonly #turns: Turns
   readonly #clock: Clock
+  readonly #onBusy: (isBusy: boolean) => void
   #armed = false
+  #endedWith: ((outcome: Outcome) => ServeError) | undefined
 
-  constructor(port: CallPort, clock: Clock, turns: Turns) {
+  /** @param onBusy told when the first call opens and when the last one is done. */
+  constructor(port: CallPort, clock: Clock, turns: Turns, onBusy: (isBusy: boolean) => void = () => {}) {
     this.#clock = clock
     this.#turns = turns
+    this.#onBusy = onBusy
     this.#lane = new CallLane({ port, owner: this, window: OUTBOUND_WINDOW }, clock)
   }
 
   dispatch(call: Call): void {
+    if (this.#endedWith !== undefined) return call.sink.fail(this.#endedWith('not-started'))
     const outbound = new Call({ ...call, endpoint: call.endpoint, meta: addressed(call), sink: call.sink })
     outbound.deadlineAtMs = this.#clock.nowMs() + (call.timeoutMs ?? NO_DEADLINE_MS)
     outbound.owner = this
@@ -43,6 +48,7 @@ export class OutboundCalls implements CallTarget, CallOwner, LaneOwner {
     call.owner = { cancel: (_call, error) => this.cancel(outbound, error) }
     call.state = CallState.SENT
     this.#lane.stage(outbound)
+    if (this.#lane.outstanding === 1) this.#onBusy(true)
     if (this.#armed) return
     this.#armed = true
     const leave = (): void => {
@@ -74,7 +80,23 @@ export class OutboundCalls implements CallTarget, CallOwner, LaneOwner {
     if (!wasStreaming) call.sink.fail(error)
   }
 
-  onDone(): void {}
+  /** The other end is gone: every open call and stream fails, and so does every later call. */
+  end(toError: (outcome: Outcome) => ServeError): void {
+    if (this.#endedWith !== undefined) return
+    this.#endedWith = toError
+    const open = this.#lane.close()
+    for (const call of open) {
+      const error = toError('started-unknown')
+      ;(call.stream as { fail(error: unknown): void } | undefined)?.fail(error)
+      this.onError(call, error)
+    }
+    if (open.length > 0) this.#onBusy(false)
+  }
+
+  onDone(): void {
+    if (this.#lane.outstanding === 0) this.#onBusy(false)
+  }
+
   onChunk(): void {}
   onMessageEnd(): void {}
 }
