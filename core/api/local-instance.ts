@@ -1,24 +1,30 @@
-import { type Clock, type Logger, nearestName, type Random, randomName, ServeError, Topic, type Turns } from '../base/index.ts'
-import { type BackendStatus, Controller, type EndpointStatus, type ServeEvent } from '../controller/index.ts'
+import { type Clock, type Logger, nearestName, type Random, randomName, ServeError, type Stop, Topic, type Turns } from '../base/index.ts'
+import { type BackendSpec, type BackendStatus, Controller, type EndpointStatus, type ServeEvent } from '../controller/index.ts'
 import { Gateway, type GatewaySource, gatewayFetch, type ResolvedHttpOptions, RouteTable } from '../gateway/index.ts'
 import {
   type App,
   type BackendConfig,
+  defineApp,
   type EndpointOptions,
   type PublicBackendConfig,
   type PublicEndpoint,
+  policyOf,
   type Resources,
   type RoutingTable,
   requireName,
   resolveBackendConfig,
   resolveReplicaOptions,
+  resolveShadow,
+  resolveTraffic,
+  withShadow,
+  withTraffic,
 } from '../model/index.ts'
 import { encodeInitArgs, InProcessHost, type ReplicaCode, type ReplicaHost } from '../replica/index.ts'
 import { ServeHandle } from '../router/index.ts'
 import type { BackendOptions, BackendTarget } from './client.ts'
 import { EventStream } from './event-stream.ts'
 import type { Instance } from './instance.ts'
-import { isModuleTarget, isWorkerTarget } from './targets.ts'
+import { isCodeTarget, isModuleTarget, isWorkerTarget, requireCallable } from './targets.ts'
 
 /** What a platform brings to an instance. */
 export interface InstancePlatform {
@@ -133,18 +139,12 @@ export class LocalInstance implements Instance {
     calledFrom: (...args: never[]) => unknown,
   ): Promise<void> {
     requireName('backend tag', tag)
-    const { ifExists = 'fail', initArgs = [] } = options
+    const { ifExists = 'fail' } = options
     if (!['fail', 'keep', 'replace'].includes(ifExists)) {
       throw new ServeError('ERR_INVALID_ARG_VALUE', `backend ${tag}: ifExists must be 'fail', 'keep' or 'replace', got ${String(ifExists)}`)
     }
     if (ifExists === 'keep' && this.controller.hasBackend(tag)) return
-    if (!Array.isArray(initArgs))
-      throw new ServeError('ERR_INVALID_ARG_TYPE', `backend ${tag}: initArgs must be an array, got ${typeof initArgs}`)
-    const replicaOptions = resolveReplicaOptions(options.replicaOptions ?? {}, this.#isolations)
-    const config = resolveBackendConfig(options.config ?? {})
-    const code = await this.#toCode(tag, target, replicaOptions.isolation, initArgs, calledFrom)
-    encodeInitArgs(tag, initArgs)
-    const spec = { tag, code, initArgs, config, replicaOptions }
+    const spec = await this.#toSpec(tag, target, options, calledFrom)
     if (ifExists === 'replace' && this.controller.hasBackend(tag)) await this.controller.replaceBackend(spec)
     else await this.controller.createBackend(spec)
   }
@@ -226,8 +226,42 @@ export class LocalInstance implements Instance {
     return stream
   }
 
-  async deploy(_app: App): Promise<void> {
-    throw new ServeError('ERR_UNSUPPORTED', 'deploy is not built yet; create backends and endpoints one by one')
+  /** Tells of every event, within the turn in which it happens. */
+  onEvent(listener: (event: ServeEvent) => void): Stop {
+    return this.#events.on(listener)
+  }
+
+  async deploy(app: App, calledFrom: (...args: never[]) => unknown): Promise<void> {
+    const { backends, endpoints } = defineApp(app)
+    // Where the code was written is asked of the stack, which is only there before the first await.
+    const specs = Object.entries(backends).map(([tag, backend]) => this.#toSpec(tag, backend.target as BackendTarget, backend, calledFrom))
+    await this.controller.deploy({
+      backends: await Promise.all(specs),
+      endpoints: Object.entries(endpoints).map(([name, { traffic, shadows, ...exposure }]) => {
+        const known = new Set(Object.keys(backends))
+        const policy = Object.entries(shadows).reduce(
+          (before, [tag, proportion]) => withShadow(before, resolveShadow(name, tag, proportion, known)),
+          withTraffic(policyOf(''), resolveTraffic(name, traffic, known)),
+        )
+        return Object.freeze({ name, ...exposure, policy })
+      }),
+    })
+  }
+
+  async #toSpec(
+    tag: string,
+    target: BackendTarget,
+    options: BackendOptions,
+    calledFrom: (...args: never[]) => unknown,
+  ): Promise<BackendSpec> {
+    const { initArgs = [] } = options
+    if (!Array.isArray(initArgs))
+      throw new ServeError('ERR_INVALID_ARG_TYPE', `backend ${tag}: initArgs must be an array, got ${typeof initArgs}`)
+    const replicaOptions = resolveReplicaOptions(options.replicaOptions ?? {}, this.#isolations)
+    const config = resolveBackendConfig(options.config ?? {})
+    const code = await this.#toCode(tag, target, replicaOptions.isolation, initArgs, calledFrom)
+    encodeInitArgs(tag, initArgs)
+    return { tag, code, initArgs, config, replicaOptions }
   }
 
   /** The instance lives in this process: to let go of it is to stop it. */
@@ -266,6 +300,7 @@ export class LocalInstance implements Instance {
     initArgs: readonly unknown[],
     calledFrom: (...args: never[]) => unknown,
   ): Promise<ReplicaCode> {
+    if (isCodeTarget(target)) return target.code
     if (isModuleTarget(target)) return { kind: 'module', url: target.url, exportName: target.exportName }
     if (isWorkerTarget(target)) {
       if (isolation !== 'thread') {
@@ -273,18 +308,10 @@ export class LocalInstance implements Instance {
       }
       return { kind: 'worker', factory: target.factory }
     }
-    if (typeof target !== 'function') {
-      const message = `backend ${tag}: must be a function, a class, serve.module() or serve.worker(); got ${target === null ? 'null' : typeof target}`
-      throw new ServeError('ERR_INVALID_ARG_TYPE', message)
-    }
-    if (!isClassTarget(target) && initArgs.length > 0) {
-      throw new ServeError('ERR_INVALID_ARG_VALUE', `backend ${tag}: initArgs are for classes; the target is a function`)
-    }
+    requireCallable(tag, target, initArgs)
     if (isolation === 'inline') return { kind: 'inline', value: target }
     return this.#platform.toPortableCode(tag, target, calledFrom)
   }
 }
-
-const isClassTarget = (target: unknown): boolean => /^class\b/.test(Function.prototype.toString.call(target))
 
 const noInlineWorker = (): ServeError => new ServeError('ERR_UNSUPPORTED', "isolation 'inline' serves functions, classes and modules only")

@@ -20,6 +20,7 @@ import {
   withTraffic,
 } from '../model/index.ts'
 import { type BackendQueue, Router } from '../router/index.ts'
+import { type AppAction, type AppSpec, planApp } from './app-plan.ts'
 import {
   type BackendSpec,
   type BackendStatus,
@@ -62,6 +63,9 @@ export class Controller {
   readonly #starting = new Map<string, BackendSupervisor>()
   readonly #queues = new Map<string, BackendQueue>()
   readonly #endpoints = new Map<string, EndpointEntry>()
+  /** What deployments brought; the rest was made by hand and is left alone by them. */
+  readonly #ownedBackends = new Set<string>()
+  readonly #ownedEndpoints = new Set<string>()
   #version = 0
   #last: Promise<unknown> = Promise.resolve()
   #closed = false
@@ -162,14 +166,7 @@ export class Controller {
   /** Unknown: nothing happens. Calls of the endpoint that still wait fail with `ERR_ENDPOINT_NOT_FOUND`. */
   deleteEndpoint(name: string): Promise<void> {
     return this.#edit(async () => {
-      if (!this.#endpoints.delete(name)) return
-      this.#publish('endpoint', name)
-      for (const queue of this.#queues.values()) {
-        queue.failAll(
-          () => new ServeError('ERR_ENDPOINT_NOT_FOUND', `endpoint ${name} was deleted while the call waited`, { outcome: 'not-started' }),
-          (call) => call.endpoint === name && !call.shadow,
-        )
-      }
+      this.#removeEndpoint(name)
     })
   }
 
@@ -191,6 +188,34 @@ export class Controller {
       const entry = this.#endpointOf(endpoint)
       this.#setPolicy(entry, withShadow(entry.policy, resolveShadow(endpoint, tag, proportion, this.#supervisors)))
     })
+  }
+
+  /**
+   * Makes the instance as the app says: backends first, side by side, then endpoints, then what an earlier deployment brought and this one no longer
+   * names is taken away. Deploying the same again does nothing. When a backend does not start, no endpoint has changed.
+   */
+  async deploy(app: AppSpec): Promise<void> {
+    const actions = planApp(app, {
+      backends: new Map([...this.#supervisors].map(([tag, { spec }]) => [tag, spec])),
+      endpoints: this.#endpoints,
+      ownedBackends: this.#ownedBackends,
+      ownedEndpoints: this.#ownedEndpoints,
+    })
+    await Promise.all(actions.map((action) => this.#doBackend(action)))
+    await this.#edit(async () => {
+      for (const action of actions) {
+        if (action.kind === 'delete-endpoint') this.#removeEndpoint(action.name)
+        if (action.kind === 'put-endpoint') this.#putEndpoint(action.entry)
+      }
+    })
+    for (const { tag } of app.backends) this.#ownedBackends.add(tag)
+    for (const { name } of app.endpoints) this.#ownedEndpoints.add(name)
+    for (const action of actions) {
+      if (action.kind === 'delete-endpoint') this.#ownedEndpoints.delete(action.name)
+      if (action.kind !== 'delete-backend') continue
+      this.#ownedBackends.delete(action.tag)
+      await this.deleteBackend(action.tag)
+    }
   }
 
   get backendStatus(): Record<string, BackendStatus & { readonly calls: BackendQueue['counters'] }> {
@@ -250,6 +275,35 @@ export class Controller {
     this.#seams.onEvent(event)
   }
 
+  #removeEndpoint(name: string): void {
+    if (!this.#endpoints.delete(name)) return
+    this.#publish('endpoint', name)
+    for (const queue of this.#queues.values()) {
+      queue.failAll(
+        () => new ServeError('ERR_ENDPOINT_NOT_FOUND', `endpoint ${name} was deleted while the call waited`, { outcome: 'not-started' }),
+        (call) => call.endpoint === name && !call.shadow,
+      )
+    }
+  }
+
+  #putEndpoint(entry: EndpointEntry): void {
+    for (const { backend } of [...entry.policy.entries, ...entry.policy.shadows]) requireBackend(entry.name, backend, this.#supervisors)
+    this.#refuseTakenRoute(entry.name, entry.route)
+    this.#endpoints.set(entry.name, entry)
+    this.#publish('endpoint', entry.name)
+  }
+
+  async #doBackend(action: AppAction): Promise<void> {
+    if (action.kind === 'create-backend') await this.createBackend(action.spec)
+    if (action.kind === 'replace-backend') await this.replaceBackend(action.spec)
+    if (action.kind === 'configure-backend') {
+      await this.#edit(async () => {
+        await this.#supervisorOf(action.tag).update(action.config)
+        this.#publish('backend', action.tag)
+      })
+    }
+  }
+
   #setPolicy(entry: EndpointEntry, policy: TrafficPolicy): void {
     this.#endpoints.set(entry.name, Object.freeze({ ...entry, policy }))
     this.#publish('traffic', entry.name)
@@ -272,7 +326,7 @@ export class Controller {
   #refuseTakenRoute(name: string, route: string | null): void {
     if (route === null) return
     for (const other of this.#endpoints.values()) {
-      if (other.route === route) {
+      if (other.route === route && other.name !== name) {
         throw new ServeError(
           'ERR_ROUTE_EXISTS',
           `endpoint ${name}: route ${route} belongs to endpoint ${other.name}; take another, or delete that one`,

@@ -1,4 +1,5 @@
 /** Owns the desired state and makes it so. */
+export type { AppSpec } from './app-plan.ts'
 export { type BackendSpec, type BackendStatus, BackendSupervisor, type ReplicaEvent, type SupervisorSeams } from './backend-supervisor.ts'
 export { Controller, type ControllerSeams, type EndpointStatus, type ServeEvent } from './controller.ts'
 export { RestartPolicy } from './restart-policy.ts'

@@ -5,7 +5,8 @@ const NativeResponse: typeof Response = globalThis.Response
 
 /**
  * A `Response` that remembers a text or byte body as it was given, so that a replica can send it on without opening a stream; building a real one
- * costs several times a whole call. It becomes real for every member it does not know itself. Put in place of the global by a replica's thread.
+ * costs several times a whole call. Bytes are copied, as Fetch does: the answer can be moved then, and the handler keeps its own. It becomes real for
+ * every member it does not know itself. Put in place of the global by a replica's thread.
  */
 export class LightResponse {
   readonly #body: string | Uint8Array | null
@@ -14,7 +15,7 @@ export class LightResponse {
   #headers: Headers | undefined
 
   constructor(body?: unknown, init: ResponseInit = {}) {
-    const light = body === undefined || body === null ? null : typeof body === 'string' ? body : asBytes(body)
+    const light = body === undefined || body === null ? null : typeof body === 'string' ? body : asBytes(body)?.slice()
     if (light === undefined || (init.status !== undefined && (init.status < 200 || init.status > 599))) {
       this.#real = new NativeResponse(body, init)
       this.#body = null

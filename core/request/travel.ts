@@ -108,6 +108,10 @@ function clones(value: unknown): boolean {
 }
 
 function nameOf(value: unknown): string {
+  const buffer = ArrayBuffer.isView(value) ? value.buffer : value
+  if (buffer instanceof ArrayBuffer && (buffer as ArrayBuffer & { readonly detached?: boolean }).detached === true) {
+    return 'a buffer that was moved away before (a result is moved, not copied: return a copy of what you keep)'
+  }
   if (typeof value === 'function') return value.name === '' ? 'a function' : `the function ${value.name}`
   if (typeof value === 'symbol') return String(value)
   if (typeof value === 'object' && value !== null) return `a ${value.constructor?.name ?? 'object'}`
