@@ -11,7 +11,6 @@ const ENTRIES: Readonly<Record<string, string>> = {
   node: 'node/index.ts',
   'node-worker': 'node/worker-entry.ts',
   'node-process': 'node/process-entry.ts',
-  'node-process': 'node/process-entry.ts',
   'node-replica': 'node/replica.ts',
   cli: 'node/cli/main.ts',
   browser: 'browser/index.ts',
