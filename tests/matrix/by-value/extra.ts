@@ -1,0 +1,2 @@
+/** What the targets import from inside. */
+export const factor = 10
