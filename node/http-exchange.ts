@@ -58,10 +58,6 @@ export class NodeExchange implements Exchange {
 
   readBody(limitBytes: number, done: BodyReader): void {
     const request = this.#request
-    if (request.httpVersionMinor === 0 && request.headers['transfer-encoding'] !== undefined) {
-      done(new ServeError('ERR_BAD_REQUEST', 'HTTP/1.0 has no transfer encodings'), undefined)
-      return
-    }
     if (this.#expectsContinue) {
       this.#expectsContinue = false
       this.#response.writeContinue()
@@ -83,15 +79,13 @@ export class NodeExchange implements Exchange {
   respond(status: number, headers: string[], body: string | Uint8Array | undefined): void {
     if (this.#isGone) return
     const response = this.#response
-    if (status !== 204 && status !== 304 && !(this.method === 'HEAD' && hasLength(headers))) {
-      headers.push(
-        'content-length',
-        body === undefined ? '0' : String(typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength),
-      )
-    }
+    const bytes = body === undefined ? 0 : typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength
+    if (status !== 204 && status !== 304 && !(this.method === 'HEAD' && hasLength(headers))) headers.push('content-length', String(bytes))
     this.#closeIfUncertain(headers)
     response.writeHead(status, headers)
-    response.end(body)
+    // An ASCII text as latin1: cheaper, and Node, which encodes head and text together, leaves the head as it is.
+    if (typeof body === 'string' && body.length === bytes) response.end(body, 'latin1')
+    else response.end(body)
     if (response.writableLength > 0) this.#watchReader()
   }
 

@@ -53,13 +53,17 @@ export async function startHttpGateway({ source, options, random, log = SILENT }
   const handle = (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void => {
     ;(request.socket as Answered)[RESPONSE] = response
     const exchange = new NodeExchange(request, response, rules, expectsContinue)
-    if (mounted === undefined) {
+    if (mounted === undefined && request.httpVersionMinor !== 0) {
       gateway.handle(exchange)
       return
     }
-    const refusal = gateway.whyRefused(exchange)
+    const refusal = whyMalformed(request) ?? gateway.whyRefused(exchange) ?? (expectsContinue ? whyTooLarge(request, options) : undefined)
     if (refusal !== undefined) {
       gateway.refuse(exchange, refusal)
+      return
+    }
+    if (mounted === undefined) {
+      gateway.handle(exchange)
       return
     }
     // Middlewares may read the body whenever they like, so it is asked for at once.
@@ -119,6 +123,19 @@ async function mount(gateway: Gateway, options: ResolvedHttpOptions): Promise<Mo
   return { fetch: mounted.fetch, listener: getRequestListener(mounted.fetchFromNode, { errorHandler: mounted.failed }) }
 }
 
+/** Without lengths that can be trusted a body of HTTP/1.0 ends where somebody says it does. */
+function whyMalformed({ httpVersionMinor, headers }: IncomingMessage): ServeError | undefined {
+  const isBad = httpVersionMinor === 0 && headers['transfer-encoding'] !== undefined
+  return isBad ? new ServeError('ERR_BAD_REQUEST', 'HTTP/1.0 has no transfer encodings') : undefined
+}
+
+function whyTooLarge({ headers }: IncomingMessage, { maxBodyBytes }: ResolvedHttpOptions): ServeError | undefined {
+  const bytes = Number(headers['content-length'] ?? 0)
+  return bytes > maxBodyBytes
+    ? new ServeError('ERR_PAYLOAD_TOO_LARGE', `the body has ${bytes} bytes, http.maxBodyBytes is ${maxBodyBytes}`)
+    : undefined
+}
+
 function createListener(options: ResolvedHttpOptions): Server {
   const settings = {
     headersTimeout: options.headersTimeoutMs,
@@ -154,7 +171,7 @@ function guardConnections(server: Server, gateway: Gateway, options: ResolvedHtt
   }
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
     const response = (socket as Answered)[RESPONSE]
-    const isAnswering = response?.headersSent === true && !response.writableFinished
+    const isAnswering = response?.headersSent === true && !response.writableEnded
     if (error.code === 'ECONNRESET' || isAnswering) socket.destroy()
     else refuse(socket, toClientError(error, options))
   })

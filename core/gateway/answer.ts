@@ -64,7 +64,8 @@ export function checkedHeaders(status: number, headers: readonly string[], keeps
     if (!HEADER_NAME.test(name)) throw badResponse(`${JSON.stringify(name)} is no name of a header`)
     if (!HEADER_VALUE.test(value)) throw badResponse(`header ${name} has a value with a line break or a character beyond latin1`)
     const lowerCase = name.toLowerCase()
-    if (HOP_BY_HOP.has(lowerCase)) throw badResponse(`header ${name} is about the connection, which belongs to the gateway; leave it out`)
+    // About a connection that ends here: a handler that passes on what it fetched brings them along.
+    if (HOP_BY_HOP.has(lowerCase)) continue
     if (lowerCase === 'x-serve-request-id' || (lowerCase === 'content-length' && !keepsLength)) continue
     checked.push(name, value)
   }

@@ -13,8 +13,10 @@ export interface FetchExchangeInit {
   readonly isLocal?: boolean
   /** See {@link Exchange.allowedOrigin}. */
   readonly allowedOrigin?: string | undefined
-  /** Makes the `Response`; for a middleware that has headers to merge in. */
+  /** Makes the `Response`; for a middleware that has headers to merge in. Whoever sends it adds the length of a body. */
   readonly toResponse?: (status: number, headers: string[], body: string | Uint8Array | ReadableStream | null) => Response
+  /** Calls back when the client is gone before the answer is complete; without it the signal of the request tells. */
+  readonly whenGone?: (gone: () => void) => void
   /** Breaks an answer off whose parts were all taken; without it the stream of the body fails. */
   readonly breakOff?: () => void
   /** Reads a body of known, allowed length in one piece. */
@@ -66,7 +68,8 @@ export class FetchExchange implements Exchange {
     this.#read(limitBytes).then(
       (body) => done(undefined, body),
       (error: unknown) => {
-        if (this.#request.signal.aborted) this.#gone()
+        if (this.#isDone) return
+        if (this.#init.whenGone === undefined && this.#request.signal.aborted) this.#gone()
         else
           done(
             error instanceof ServeError ? error : new ServeError('ERR_BAD_REQUEST', `the body cannot be read: ${String(error)}`),
@@ -104,12 +107,13 @@ export class FetchExchange implements Exchange {
   }
 
   respond(status: number, headers: string[], body: string | Uint8Array | undefined): void {
-    const bytes = typeof body === 'string' ? bytesOf(body) : body
+    const isMerged = this.#init.toResponse !== undefined && this.method !== 'HEAD' && body !== undefined
+    const bytes = typeof body === 'string' && !isMerged ? bytesOf(body) : body
     const isBodyless = status === 204 || status === 205 || status === 304
     const hasLength = this.method === 'HEAD' && headers.some((name, i) => i % 2 === 0 && name.toLowerCase() === 'content-length')
-    if (!isBodyless && !hasLength) headers.push('content-length', String(bytes?.length ?? 0))
+    if (!isBodyless && !hasLength && !isMerged) headers.push('content-length', String(bytes?.length ?? 0))
     this.#finish()
-    const sent = isBodyless || this.method === 'HEAD' ? null : this.#init.toResponse === undefined ? (bytes ?? null) : (body ?? null)
+    const sent = isBodyless || this.method === 'HEAD' ? null : (bytes ?? null)
     this.#init.resolve(this.#toResponse(status, headers, sent))
   }
 
@@ -151,6 +155,10 @@ export class FetchExchange implements Exchange {
 
   onGone(listener: GoneListener): void {
     this.#listener = listener
+    if (this.#init.whenGone !== undefined) {
+      this.#init.whenGone(this.#onAbort)
+      return
+    }
     const { signal } = this.#request
     if (signal.aborted) queueMicrotask(this.#onAbort)
     else signal.addEventListener('abort', this.#onAbort, { once: true })
@@ -166,7 +174,7 @@ export class FetchExchange implements Exchange {
     this.#listener?.gone()
     if (this.#controller === undefined) this.#init.resolve(new Response(null, { status: 499 }))
     try {
-      this.#controller?.error(this.#request.signal.reason ?? new ServeError('ERR_CANCELLED', 'the reader let go'))
+      this.#controller?.error(new ServeError('ERR_CANCELLED', 'the reader let go'))
     } catch {
       // The consumer cancelled the stream: it is closed already.
     }
@@ -180,7 +188,7 @@ export class FetchExchange implements Exchange {
 
   #finish(): void {
     this.#isDone = true
-    this.#request.signal.removeEventListener('abort', this.#onAbort)
+    if (this.#init.whenGone === undefined) this.#request.signal.removeEventListener('abort', this.#onAbort)
   }
 
   #toResponse(status: number, flat: string[], body: string | Uint8Array | ReadableStream | null): Response {

@@ -34,6 +34,9 @@ export interface GatewayInit {
   readonly log?: Logger
 }
 
+/** Larger bodies are moved to the replica; smaller ones are copied, so that the call can be given to another replica when that one dies. */
+const MOVED_BODY_BYTES = 65_536
+
 /** Where a request was sent, once that is known to be served here. */
 interface Target {
   /** Scheme and authority. */
@@ -212,7 +215,7 @@ export class Gateway implements AnsweringRules {
       method: head.callMethod,
       meta,
       data: body,
-      transfer: typeof body === 'object' ? [body.buffer] : undefined,
+      transfer: typeof body === 'object' && body.byteLength > MOVED_BODY_BYTES ? [body.buffer] : undefined,
       shardKey: head.shardKey,
       timeoutMs: head.timeoutMs,
       sink: answering,

@@ -43,8 +43,6 @@ export class HostRule {
 
 /** An address in its one usual spelling, v6 in brackets; undefined for names and for spellings a browser would never send. */
 function canonicalAddress(name: string): string | undefined {
-  if (name.startsWith('[')) return URL.canParse(`http://${name}`) ? new URL(`http://${name}`).host : undefined
-  return /^\d{1,3}(?:\.\d{1,3}){3}$/.test(name) && URL.canParse(`http://${name}`) && new URL(`http://${name}`).host === name
-    ? name
-    : undefined
+  const isAddress = name.startsWith('[') || /^\d{1,3}(?:\.\d{1,3}){3}$/.test(name)
+  return isAddress && URL.canParse(`http://${name}`) && new URL(`http://${name}`).host === name ? name : undefined
 }

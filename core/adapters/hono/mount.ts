@@ -7,6 +7,8 @@ import { FetchExchange, type Gateway, type HttpMiddleware } from '../../gateway/
 interface Outgoing {
   readonly headersSent: boolean
   readonly destroyed: boolean
+  readonly writableFinished: boolean
+  on(event: 'close', listener: () => void): unknown
   readonly socket: { destroySoon(): void } | null
 }
 
@@ -74,7 +76,7 @@ function answerInside(context: Context<{ Bindings: Bindings }>, gateway: Gateway
         resolve,
         isLocal,
         ...(isUntouched && raw !== undefined && { raw }),
-        ...(outgoing !== undefined && { breakOff: () => breakOff(outgoing) }),
+        ...(outgoing !== undefined && { breakOff: () => breakOff(outgoing), whenGone: (gone: () => void) => whenGone(outgoing, gone) }),
         ...(isWhole && { readWhole: async () => new Uint8Array(await context.req.arrayBuffer()) }),
         allowedOrigin: context.res.headers.get('access-control-allow-origin') ?? undefined,
         toResponse: (status, headers, body) => mergedResponse(context, { status, headers, body }),
@@ -104,6 +106,13 @@ function mergedResponse(context: Context, { status, headers, body }: Answer): Re
   context.res = undefined
   context.finalized = false
   return new Response(body as BodyInit | null, { status, headers: merged })
+}
+
+/** Cheaper than the signal of the request, which would have to be made. */
+function whenGone(outgoing: Outgoing, gone: () => void): void {
+  outgoing.on('close', () => {
+    if (!outgoing.writableFinished) gone()
+  })
 }
 
 /** What Node's adapter has taken it writes in the same turn, or, where it reads ahead, together with the head. */
