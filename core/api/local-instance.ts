@@ -1,6 +1,13 @@
 import { type Clock, type Logger, nearestName, type Random, randomName, ServeError, type Stop, Topic, type Turns } from '../base/index.ts'
-import { type BackendSpec, type BackendStatus, Controller, type EndpointStatus, type ServeEvent } from '../controller/index.ts'
-import { Gateway, type GatewaySource, gatewayFetch, type ResolvedHttpOptions, RouteTable } from '../gateway/index.ts'
+import {
+  type BackendSpec,
+  type BackendStatus,
+  Controller,
+  type EndpointStatus,
+  ResourceLedger,
+  type ServeEvent,
+} from '../controller/index.ts'
+import { Gateway, type GatewaySource, gatewayFetch, type HttpMiddleware, type ResolvedHttpOptions, RouteTable } from '../gateway/index.ts'
 import {
   type App,
   type BackendConfig,
@@ -14,6 +21,7 @@ import {
   requireName,
   resolveBackendConfig,
   resolveReplicaOptions,
+  resolveResources,
   resolveShadow,
   resolveTraffic,
   withShadow,
@@ -24,6 +32,7 @@ import { ServeHandle } from '../router/index.ts'
 import type { BackendOptions, BackendTarget } from './client.ts'
 import { EventStream } from './event-stream.ts'
 import type { Instance } from './instance.ts'
+import { prometheusText } from './metrics.ts'
 import { isCodeTarget, isModuleTarget, isWorkerTarget, requireCallable } from './targets.ts'
 
 /** What a platform brings to an instance. */
@@ -43,12 +52,19 @@ export interface InstancePlatform {
   loadModule(url: string, exportName: string): Promise<unknown>
   /** Opens a socket; without it there is none to open. */
   openGateway?(source: GatewaySource, options: ResolvedHttpOptions, random: Random, log: Logger): Promise<OpenGateway>
+  /** Puts middlewares in front of a gateway that has no socket. */
+  mountMiddlewares?(middlewares: readonly HttpMiddleware[], gateway: Gateway): Promise<FetchGateway>
 }
+
+/** Answers a Fetch request; `isLocal` opens what is kept for callers on this machine. */
+type FetchGateway = (request: Request, isLocal: boolean) => Promise<Response>
 
 /** A gateway that listens. */
 export interface OpenGateway {
   readonly url: string
   readonly port: number
+  /** Counts its answers; for metrics. */
+  readonly gateway?: { answersByStatus(): ReadonlyMap<number, number> }
   fetch(request: Request, isLocal?: boolean): Promise<Response>
   close(options?: { readonly drainMs?: number }): Promise<void>
 }
@@ -86,8 +102,10 @@ export class LocalInstance implements Instance {
   readonly #isolations: readonly string[]
   readonly #nodeId: string
   #routes: RouteTable = new RouteTable([])
+  readonly #closers: (() => Promise<void>)[] = []
   #gateway: OpenGateway | undefined
-  #directGateway: Gateway | undefined
+  #ending: Promise<void> | undefined
+  #directGateway: Promise<FetchGateway> | undefined
 
   private constructor(options: InstanceOptions, platform: InstancePlatform) {
     this.#options = options
@@ -108,6 +126,7 @@ export class LocalInstance implements Instance {
     const { jsonMaxDepth, jsonMaxValues } = options.http ?? options.fetchOptions
     this.controller = new Controller({
       hosts,
+      ledger: new ResourceLedger(resolveResources(platform.resources)),
       jsonLimits: { maxDepth: jsonMaxDepth, maxValues: jsonMaxValues },
       clock,
       turns,
@@ -197,11 +216,19 @@ export class LocalInstance implements Instance {
     return new ServeHandle(endpoint, this.controller.router)
   }
 
-  fetch(request: Request): Promise<Response> {
+  async fetch(request: Request): Promise<Response> {
     if (this.#gateway !== undefined) return this.#gateway.fetch(request, true)
-    const { random, log } = this.#platform
-    this.#directGateway ??= new Gateway({ source: this.#source, options: this.#options.fetchOptions, random, log })
-    return gatewayFetch(this.#directGateway, request, true)
+    this.#directGateway ??= this.#openDirectGateway()
+    return (await this.#directGateway)(request, true)
+  }
+
+  /** The gateway of an instance without a socket. */
+  async #openDirectGateway(): Promise<FetchGateway> {
+    const { random, log, mountMiddlewares } = this.#platform
+    const { fetchOptions: options } = this.#options
+    const gateway = new Gateway({ source: this.#source, options, random, log })
+    if (options.middlewares.length > 0 && mountMiddlewares !== undefined) return mountMiddlewares(options.middlewares, gateway)
+    return (request, isLocal) => gatewayFetch(gateway, request, isLocal)
   }
 
   async status(): Promise<InstanceStatus> {
@@ -269,11 +296,22 @@ export class LocalInstance implements Instance {
     return this.shutdown()
   }
 
-  /** No new requests, then drains, then ends. */
-  async shutdown(timeoutMs?: number): Promise<void> {
+  /** No new requests, then drains, then ends. Calling it again waits for the same end. */
+  shutdown(timeoutMs?: number): Promise<void> {
+    this.#ending ??= this.#end(timeoutMs)
+    return this.#ending
+  }
+
+  /** Adds what must be closed last, when everything has drained. */
+  atEnd(close: () => Promise<void>): void {
+    this.#closers.push(close)
+  }
+
+  async #end(timeoutMs: number | undefined): Promise<void> {
     await this.#gateway?.close(timeoutMs === undefined ? {} : { drainMs: timeoutMs })
     await this.controller.close(timeoutMs)
     for (const stream of [...this.#streams]) stream.end()
+    for (const close of this.#closers) await close()
   }
 
   readonly #source: GatewaySource = {
@@ -281,6 +319,13 @@ export class LocalInstance implements Instance {
     dispatch: (call) => this.controller.router.dispatch(call),
     status: () => this.status(),
     isReady: () => true,
+    metrics: () =>
+      prometheusText({
+        queues: this.controller.queues,
+        backends: this.controller.backendStatus,
+        endpoints: this.controller.endpointStatus,
+        answersByStatus: this.#gateway?.gateway?.answersByStatus() ?? new Map(),
+      }),
   }
 
   #routesOf(table: RoutingTable): RouteTable {

@@ -15,6 +15,7 @@ import {
 import type { JsonLimits } from '../request/index.ts'
 import { BackendQueue, type CallTarget, type QueueLimits, serveOutbound } from '../router/index.ts'
 import { Autoscaler } from './autoscaler.ts'
+import type { ResourceLedger } from './resource-ledger.ts'
 import { RestartPolicy } from './restart-policy.ts'
 
 /** How long an event loop may stay silent, once a call in it is past its deadline, before its replica is replaced. */
@@ -36,6 +37,7 @@ export interface SupervisorSeams {
   readonly hosts: ReadonlyMap<string, ReplicaHost>
   readonly router: CallTarget
   readonly jsonLimits: JsonLimits
+  readonly ledger: ResourceLedger
   readonly clock: Clock
   readonly turns: Turns
   readonly random: Random
@@ -281,6 +283,7 @@ export class BackendSupervisor {
     const host = this.#seams.hosts.get(replicaOptions.isolation)
     if (host === undefined)
       throw new ServeError('ERR_UNSUPPORTED', `backend ${tag}: isolation '${replicaOptions.isolation}' is not available here`)
+    this.#seams.ledger.take(tag, id, replicaOptions.resources)
     this.#starting++
     this.#tell(id, 'starting')
     try {
@@ -290,6 +293,9 @@ export class BackendSupervisor {
         throw this.#abort.signal.reason
       }
       await this.#admit(id, hosted)
+    } catch (error) {
+      this.#seams.ledger.giveBack(id)
+      throw error
     } finally {
       this.#starting--
     }
@@ -344,6 +350,7 @@ export class BackendSupervisor {
 
   #onGone(replica: Replica, end: ReplicaEnd): void {
     if (!this.#replicas.delete(replica.id)) return
+    this.#seams.ledger.giveBack(replica.id)
     replica.stopHealth()
     replica.stopOutbound()
     this.queue.removeLane(replica.lane, `replica ${replica.id} ended (${end.reason})`)
@@ -465,6 +472,7 @@ export class BackendSupervisor {
       jsonLimits: this.#seams.jsonLimits,
       env: replicaOptions.env,
       memoryLimitBytes: replicaOptions.memoryLimitBytes,
+      shared: replicaOptions.shared,
     }
   }
 

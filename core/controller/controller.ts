@@ -264,7 +264,7 @@ export class Controller {
     this.#version++
     const backends = new Map<string, BackendEntry>()
     for (const [tag, { spec, wanted }] of this.#supervisors) {
-      backends.set(tag, Object.freeze({ tag, config: spec.config, wantedReplicas: wanted }))
+      backends.set(tag, Object.freeze({ tag, config: spec.config, wantedReplicas: wanted, isolation: spec.replicaOptions.isolation }))
     }
     this.router.swap(Object.freeze({ version: this.#version, endpoints: new Map(this.#endpoints), backends }))
   }

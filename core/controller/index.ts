@@ -2,4 +2,5 @@
 export type { AppSpec } from './app-plan.ts'
 export { type BackendSpec, type BackendStatus, BackendSupervisor, type ReplicaEvent, type SupervisorSeams } from './backend-supervisor.ts'
 export { Controller, type ControllerSeams, type EndpointStatus, type ServeEvent } from './controller.ts'
+export { ResourceLedger } from './resource-ledger.ts'
 export { RestartPolicy } from './restart-policy.ts'

@@ -1,4 +1,5 @@
 import type { ResolvedBackendConfig } from './backend-config.ts'
+import type { Isolation } from './replica-options.ts'
 import type { TrafficPolicy } from './traffic-policy.ts'
 
 /** What a router knows of an endpoint. Frozen. */
@@ -19,6 +20,8 @@ export interface BackendEntry {
   readonly config: ResolvedBackendConfig
   /** Replicas that should be there now. 0: asleep, a request wakes it; more and none ready: it yields its share. */
   readonly wantedReplicas: number
+  /** Where its replicas run; `inline` ones are in the thread of this table. */
+  readonly isolation: Isolation
 }
 
 /**

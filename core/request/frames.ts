@@ -75,6 +75,8 @@ export interface HandleMeta {
   readonly t?: number | undefined
   /** Only on the way from a replica to its host: whether it may be run twice. */
   readonly i?: boolean | undefined
+  /** Only on the way from a replica to its host: how far the call may travel. */
+  readonly w?: 'node' | 'mesh' | undefined
 }
 
 /** The parts of an HTTP head. */

@@ -2,6 +2,8 @@ import { argsOfUrl, asBytes, bytesOf, lastValues, textOf } from './body.ts'
 import { decodeHttpHead, type HttpHead } from './frames.ts'
 import { JSON_LIMITS, type JsonLimits, parseGuardedJson } from './json-guard.ts'
 
+const MULTIPART = /multipart\/form-data/i
+
 /** What the gateway hands over as a body: nothing, ASCII text, or bytes. */
 export type RawBody = undefined | string | Uint8Array
 
@@ -169,7 +171,7 @@ export class HttpRequest {
 
   /** Decodes what cannot be decoded in a getter: a multipart form. Undefined when there is nothing to wait for. */
   static prepare(request: HttpRequest): Promise<void> | undefined {
-    if (request.#body === undefined || !request.#packed.includes('multipart/form-data')) return undefined
+    if (request.#body === undefined || !MULTIPART.test(request.#packed)) return undefined
     return request.#asReal
       .clone()
       .formData()

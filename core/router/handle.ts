@@ -127,7 +127,6 @@ export class ServeHandle {
 
   #send(response: ServeResponse<unknown>, meta: CallMeta, data: unknown, transfer: readonly object[] | undefined): void {
     const options = this.#options
-    if (options.reach === 'thread') return this.#refuseReach(response)
     const sink = new ResponseSink(response)
     const call = new Call({
       endpoint: this.#endpoint,
@@ -138,6 +137,7 @@ export class ServeHandle {
       shardKey: options.shardKey,
       timeoutMs: this.#timeoutMs,
       idempotent: options.idempotent,
+      reach: options.reach,
       sink,
     })
     if (options.signal !== undefined) sink.follow(options.signal, call)
@@ -145,11 +145,6 @@ export class ServeHandle {
     if (sink.settled) return
     this.#target.dispatch(call)
     ServeResponse.attach(response, call)
-  }
-
-  #refuseReach(response: ServeResponse<unknown>): void {
-    const message = `endpoint ${this.#endpoint}: no replica within reach 'thread'; use reach 'node' or isolation 'inline'`
-    ServeResponse.fail(response, new ServeError('ERR_OUT_OF_REACH', message, { outcome: 'not-started' }))
   }
 
   async #sendLater(
@@ -276,7 +271,10 @@ function checkOptions(options: HandleOptions): void {
       `handle option ${name} does not exist${near === undefined ? '' : `; did you mean ${near}`}`,
     )
   }
-  const { timeoutMs, methodName, shardKey } = options
+  const { timeoutMs, methodName, shardKey, reach } = options
+  if (reach !== undefined && reach !== 'thread' && reach !== 'node' && reach !== 'mesh') {
+    throw new ServeError('ERR_INVALID_ARG_VALUE', `handle option reach must be 'thread', 'node' or 'mesh', got ${String(reach)}`)
+  }
   if (timeoutMs !== undefined && !(typeof timeoutMs === 'number' && timeoutMs > 0)) {
     throw new ServeError('ERR_INVALID_ARG_VALUE', `handle option timeoutMs must be a number above 0, got ${String(timeoutMs)}`)
   }

@@ -41,6 +41,7 @@ export class OutboundCalls implements CallTarget, CallOwner, LaneOwner {
 
   dispatch(call: Call): void {
     if (this.#endedWith !== undefined) return call.sink.fail(this.#endedWith('not-started'))
+    if (call.reach === 'thread') return call.sink.fail(outOfThread(call))
     const outbound = new Call({ ...call, endpoint: call.endpoint, meta: addressed(call), sink: call.sink })
     outbound.deadlineAtMs = this.#clock.nowMs() + (call.timeoutMs ?? NO_DEADLINE_MS)
     outbound.owner = this
@@ -101,6 +102,11 @@ export class OutboundCalls implements CallTarget, CallOwner, LaneOwner {
   onMessageEnd(): void {}
 }
 
+const outOfThread = (call: Call): ServeError =>
+  new ServeError('ERR_OUT_OF_REACH', `endpoint ${call.endpoint}: no other replica runs in this thread; use reach 'node'`, {
+    outcome: 'not-started',
+  })
+
 function addressed(call: Call): CallMeta {
   const meta = call.meta as CallMeta
   const isHead = typeof meta === 'string' && meta.charCodeAt(0) !== 0x7b
@@ -111,6 +117,7 @@ function addressed(call: Call): CallMeta {
     ...(call.shardKey !== undefined && { k: call.shardKey }),
     ...(call.timeoutMs !== undefined && { t: call.timeoutMs }),
     ...(call.idempotent !== undefined && { i: call.idempotent }),
+    ...(call.reach === 'node' && { w: call.reach }),
   })
 }
 
@@ -138,8 +145,18 @@ export function serveOutbound(port: CallPort, target: CallTarget, turns: Turns):
 }
 
 function toCall(meta: HandleMeta, data: unknown, sink: CallSink): Call {
-  const { e: endpoint = '', r: head, k: shardKey, t: timeoutMs, i: idempotent, ...rest } = meta
-  return new Call({ endpoint, method: rest.m ?? '', meta: head ?? packHandleMeta(rest), data, shardKey, timeoutMs, idempotent, sink })
+  const { e: endpoint = '', r: head, k: shardKey, t: timeoutMs, i: idempotent, w: reach, ...rest } = meta
+  return new Call({
+    endpoint,
+    method: rest.m ?? '',
+    meta: head ?? packHandleMeta(rest),
+    data,
+    shardKey,
+    timeoutMs,
+    idempotent,
+    reach,
+    sink,
+  })
 }
 
 class OutboundSink implements CallSink {

@@ -61,14 +61,16 @@ export class Router implements CallTarget {
     counters.received++
     const { policy } = entry
     const tag = this.#choose(entry, call, counters)
+    if (tag === undefined) return call.sink.fail(outOfReach(call))
     const queue = this.#queues.get(tag)
     if (queue === undefined) return call.sink.fail(noBackend(call.endpoint, tag))
     if (policy.shadows.length > 0) this.#castShadows(entry, call, counters)
     queue.submit(call)
   }
 
-  #choose(entry: EndpointEntry, call: Call, counters: EndpointCounters): string {
+  #choose(entry: EndpointEntry, call: Call, counters: EndpointCounters): string | undefined {
     const { policy } = entry
+    if (call.reach === 'thread') return chooseBackend(policy, this.#random(), this.#isInThisThread)
     const [only] = policy.entries
     if (policy.entries.length === 1 && only !== undefined) return only.backend
     const draw = call.shardKey === undefined ? this.#random() : 0
@@ -81,6 +83,8 @@ export class Router implements CallTarget {
     counters.yielded++
     return other
   }
+
+  readonly #isInThisThread = (tag: string): boolean => this.#table.backends.get(tag)?.isolation === 'inline'
 
   /** A backend that was scaled to zero is asleep, not down: its requests wait and wake it. */
   readonly #isReady = (tag: string): boolean => {
@@ -143,6 +147,13 @@ class ShadowSink implements CallSink {
 }
 
 const always = (): boolean => true
+
+const outOfReach = (call: Call): ServeError =>
+  new ServeError(
+    'ERR_OUT_OF_REACH',
+    `endpoint ${call.endpoint}: no replica within reach '${call.reach}'; widen the reach, or serve it with isolation: 'inline'`,
+    { outcome: 'not-started' },
+  )
 
 const noBackend = (endpoint: string, tag: string): ServeError =>
   new ServeError('ERR_NO_REPLICA', `endpoint ${endpoint}: backend ${tag} is gone`, { outcome: 'not-started' })

@@ -37,8 +37,13 @@ export interface CallInit {
   readonly timeoutMs?: number | undefined
   /** True: may be run again once on another replica after it had started. Without it the backend's own setting. */
   readonly idempotent?: boolean | undefined
+  /** How far it may travel: to replicas in this thread, on this node, or anywhere. @default 'mesh' */
+  readonly reach?: Reach | undefined
   readonly sink: CallSink
 }
+
+/** How far a call may travel. */
+export type Reach = 'thread' | 'node' | 'mesh'
 
 /**
  * One call on its way: the object that passes through policy, queue, replica set and replica lane. It holds the links of the queue and of the
@@ -53,6 +58,7 @@ export class Call {
   readonly shardKey: string | undefined
   readonly timeoutMs: number | undefined
   readonly idempotent: boolean | undefined
+  readonly reach: Reach | undefined
   readonly sink: CallSink
 
   state: CallState = CallState.NEW
@@ -97,6 +103,7 @@ export class Call {
     this.shardKey = init.shardKey
     this.timeoutMs = init.timeoutMs
     this.idempotent = init.idempotent
+    this.reach = init.reach
     this.sink = init.sink
   }
 

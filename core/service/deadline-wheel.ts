@@ -15,9 +15,10 @@ export class DeadlineWheel {
   readonly #clock: Clock
   readonly #onDeadline: (call: Call) => void
   #size = 0
-  /** Slots up to this one, counted from time 0, have been looked at. */
+  /** Slots before this one, counted from time 0, are done with; this one is looked at again, for its time has not run out. */
   #seen = 0
   #stop: Stop | undefined
+  readonly #due: Call[] = []
 
   constructor(onDeadline: (call: Call) => void, clock: Clock) {
     this.#onDeadline = onDeadline
@@ -31,9 +32,7 @@ export class DeadlineWheel {
   /** Watches `call.deadlineAtMs`. `nowMs` spares a look at the clock. */
   add(call: Call, nowMs: number): void {
     if (this.#size++ === 0) this.#seen = Math.floor(nowMs / SLOT_MS)
-    // The slot after the deadline, so that the whole slot lies behind it when it is looked at.
-    const due = Math.max(Math.floor(call.deadlineAtMs / SLOT_MS) + 1, this.#seen + 1)
-    const slot = due & (SLOTS - 1)
+    const slot = Math.max(Math.floor(call.deadlineAtMs / SLOT_MS), this.#seen) & (SLOTS - 1)
     const next = this.#slots[slot]
     call.wheelSlot = slot
     call.nextInWheel = next
@@ -65,20 +64,26 @@ export class DeadlineWheel {
     const nowMs = this.#clock.nowMs()
     const until = Math.floor(nowMs / SLOT_MS)
     // After a long pause one full turn sees every slot.
-    for (let slot = Math.max(this.#seen + 1, until - SLOTS + 1); slot <= until; slot++) this.#look(slot & (SLOTS - 1), nowMs)
+    for (let slot = Math.max(this.#seen, until - SLOTS + 1); slot <= until; slot++) this.#look(slot & (SLOTS - 1), nowMs)
     this.#seen = until
+    this.#tell()
     this.#stop = this.#size > 0 ? this.#clock.after(SLOT_MS, this.#tick) : undefined
   }
 
   #look(slot: number, nowMs: number): void {
-    let call = this.#slots[slot]
-    while (call !== undefined) {
-      const next: Call | undefined = call.nextInWheel
-      if (call.deadlineAtMs <= nowMs) {
-        this.remove(call)
-        this.#onDeadline(call)
-      }
-      call = next
+    for (let call = this.#slots[slot]; call !== undefined; call = call.nextInWheel) {
+      if (call.deadlineAtMs <= nowMs) this.#due.push(call)
+    }
+  }
+
+  /** Only now, for whoever is told may add and remove others. */
+  #tell(): void {
+    if (this.#due.length === 0) return
+    const nowMs = this.#clock.nowMs()
+    for (const call of this.#due.splice(0)) {
+      if (call.wheelSlot === -1 || call.deadlineAtMs > nowMs) continue
+      this.remove(call)
+      this.#onDeadline(call)
     }
   }
 }

@@ -1,5 +1,5 @@
 /** What a call passes through. */
-export { Call, type CallInit, type CallOwner, type CallSink, CallState } from './call.ts'
+export { Call, type CallInit, type CallOwner, type CallSink, CallState, type Reach } from './call.ts'
 export { CallQueue } from './call-queue.ts'
 export { DeadlineWheel } from './deadline-wheel.ts'
 export { LatencyHistogram } from './latency-histogram.ts'

@@ -1,0 +1,90 @@
+import type { BackendStatus } from '../controller/index.ts'
+import type { BackendQueue, EndpointCounters } from '../router/index.ts'
+
+/** Bounds of the latency histogram in milliseconds. */
+const BOUNDS_MS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 30_000]
+
+/** Every metric there is: name, kind, what it counts. The reference page is made of this table. */
+export const METRICS = Object.freeze({
+  shoal_backend_calls_received_total: ['counter', 'Calls that reached the queue of a backend: admitted and rejected ones.'],
+  shoal_backend_calls_admitted_total: ['counter', 'Calls that found a slot or a place in the queue.'],
+  shoal_backend_calls_rejected_total: ['counter', 'Calls refused with ERR_BACK_PRESSURE.'],
+  shoal_backend_calls_succeeded_total: ['counter', 'Admitted calls that were answered; streams count when they have ended.'],
+  shoal_backend_calls_failed_total: ['counter', 'Admitted calls that ended in an error, deadlines included.'],
+  shoal_backend_calls_cancelled_total: ['counter', 'Admitted calls that their callers let go of.'],
+  shoal_backend_calls_retried_total: ['counter', 'Times a call was given to another replica after the first one died.'],
+  shoal_backend_calls_queued: ['gauge', 'Calls that wait for a slot at this moment.'],
+  shoal_backend_calls_ongoing: ['gauge', 'Calls that hold a slot at this moment.'],
+  shoal_backend_replicas_wanted: ['gauge', 'Replicas that should be there.'],
+  shoal_backend_replicas_ready: ['gauge', 'Replicas that take calls.'],
+  shoal_backend_call_duration_ms: ['histogram', 'From admission to the end of a call, in milliseconds.'],
+  shoal_endpoint_requests_total: ['counter', 'Requests of an endpoint, by HTTP and by handle.'],
+  shoal_endpoint_requests_yielded_total: ['counter', 'Requests that went to another backend because the one drawn had no replica ready.'],
+  shoal_endpoint_shadows_sent_total: ['counter', 'Copies of requests sent to shadows.'],
+  shoal_endpoint_shadows_dropped_total: ['counter', 'Copies dropped because the shadow had no room.'],
+  shoal_endpoint_shadows_failed_total: ['counter', 'Copies that ended in an error.'],
+  shoal_http_answers_total: ['counter', 'Answers of the gateway by status.'],
+} as const satisfies Record<string, readonly [kind: 'counter' | 'gauge' | 'histogram', help: string]>)
+
+type MetricName = keyof typeof METRICS
+
+/** What is read when somebody asks; nothing is computed per call. */
+export interface MetricSource {
+  readonly queues: ReadonlyMap<string, BackendQueue>
+  readonly backends: Readonly<Record<string, BackendStatus>>
+  readonly endpoints: Readonly<Record<string, EndpointCounters>>
+  readonly answersByStatus: ReadonlyMap<number, number>
+}
+
+/** All metrics in the text format of Prometheus, version 0.0.4. */
+export function prometheusText(source: MetricSource): string {
+  const samples = new Map<MetricName, string[]>()
+  const add = (name: MetricName, labels: Record<string, string | number>, value: number, suffix = ''): void => {
+    const text = `${name}${suffix}{${labelText(labels)}} ${value}`
+    const lines = samples.get(name)
+    if (lines === undefined) samples.set(name, [text])
+    else lines.push(text)
+  }
+  for (const [backend, queue] of source.queues) addBackend(backend, queue, source.backends[backend], add)
+  for (const [endpoint, counters] of Object.entries(source.endpoints)) {
+    add('shoal_endpoint_requests_total', { endpoint }, counters.received)
+    add('shoal_endpoint_requests_yielded_total', { endpoint }, counters.yielded)
+    add('shoal_endpoint_shadows_sent_total', { endpoint }, counters.shadowed)
+    add('shoal_endpoint_shadows_dropped_total', { endpoint }, counters.shadowsDropped)
+    add('shoal_endpoint_shadows_failed_total', { endpoint }, counters.shadowsFailed)
+  }
+  for (const [status, answers] of source.answersByStatus) add('shoal_http_answers_total', { status }, answers)
+  return [...samples]
+    .map(([name, lines]) => `# HELP ${name} ${METRICS[name][1]}\n# TYPE ${name} ${METRICS[name][0]}\n${lines.join('\n')}\n`)
+    .join('')
+}
+
+type Add = (name: MetricName, labels: Record<string, string | number>, value: number, suffix?: string) => void
+
+function addBackend(backend: string, queue: BackendQueue, status: BackendStatus | undefined, add: Add): void {
+  const { received, admitted, rejected, succeeded, failed, cancelled, retried } = queue.counters
+  add('shoal_backend_calls_received_total', { backend }, received)
+  add('shoal_backend_calls_admitted_total', { backend }, admitted)
+  add('shoal_backend_calls_rejected_total', { backend }, rejected)
+  add('shoal_backend_calls_succeeded_total', { backend }, succeeded)
+  add('shoal_backend_calls_failed_total', { backend }, failed)
+  add('shoal_backend_calls_cancelled_total', { backend }, cancelled)
+  add('shoal_backend_calls_retried_total', { backend }, retried)
+  add('shoal_backend_calls_queued', { backend }, queue.queued)
+  add('shoal_backend_calls_ongoing', { backend }, queue.ongoing)
+  add('shoal_backend_replicas_wanted', { backend }, status?.wanted ?? 0)
+  add('shoal_backend_replicas_ready', { backend }, queue.ready)
+  const counts = queue.latency.cumulative(BOUNDS_MS)
+  BOUNDS_MS.forEach((bound, index) => add('shoal_backend_call_duration_ms', { backend, le: bound }, counts[index] ?? 0, '_bucket'))
+  add('shoal_backend_call_duration_ms', { backend, le: '+Inf' }, queue.latency.count, '_bucket')
+  add('shoal_backend_call_duration_ms', { backend }, queue.latency.sumMs, '_sum')
+  add('shoal_backend_call_duration_ms', { backend }, queue.latency.count, '_count')
+}
+
+function labelText(labels: Record<string, string | number>): string {
+  return Object.entries(labels)
+    .map(
+      ([name, value]) => `${name}="${String(value).replace(/[\\"\n]/g, (character) => (character === '\n' ? '\\n' : `\\${character}`))}"`,
+    )
+    .join(',')
+}
