@@ -1,4 +1,6 @@
 import type { InferenceSession } from 'onnxruntime-web/wasm'
+// In a program of one's own: import { ServeError } from 'shoal/replica'
+import { ServeError } from '../../core/base/index.ts'
 
 /** A model file: what `serve.asset(...)` becomes in a replica. */
 interface Asset {
@@ -81,14 +83,21 @@ async function readPixels(request: JsonRequest): Promise<readonly number[] | Err
   try {
     body = await request.json()
   } catch (cause) {
-    return new TypeError('the request is no JSON: { "pixels": [...] } with 64 numbers is wanted', { cause })
+    return badRequest('the request is no JSON: { "pixels": [...] } with 64 numbers is wanted', cause)
   }
   const pixels = typeof body === 'object' && body !== null && 'pixels' in body ? body.pixels : undefined
-  if (!Array.isArray(pixels)) return new TypeError('pixels is missing: { "pixels": [...] } with 64 numbers is wanted')
-  if (pixels.length !== PIXELS) return new RangeError(`pixels holds ${pixels.length} values, ${PIXELS} are wanted`)
+  if (!Array.isArray(pixels)) return badRequest('pixels is missing: { "pixels": [...] } with 64 numbers is wanted')
+  if (pixels.length !== PIXELS) return badRequest(`pixels holds ${pixels.length} values, ${PIXELS} are wanted`)
   const bad = pixels.findIndex((value) => typeof value !== 'number' || !(value >= 0 && value <= MAX_PIXEL))
-  if (bad >= 0) return new RangeError(`pixels[${bad}] is no number from 0 to ${MAX_PIXEL}`)
+  if (bad >= 0) return badRequest(`pixels[${bad}] is no number from 0 to ${MAX_PIXEL}`)
   return pixels
+}
+
+/** What runs the models here: the graphics processor where a page has one to give, else WebAssembly. */
+export async function bestProvider(): Promise<'webgpu' | 'wasm'> {
+  const { gpu } = globalThis.navigator as { readonly gpu?: { requestAdapter(): Promise<object | null> } }
+  const adapter = await gpu?.requestAdapter().catch(() => null)
+  return adapter ? 'webgpu' : 'wasm'
 }
 
 /** Runs `rows` images, 64 values each, and gives ten probabilities for each. */
@@ -99,14 +108,21 @@ type Runner = (pixels: Float32Array, rows: number) => Promise<Float32Array>
  * One wasm thread: the replicas are the threads. onnxruntime-web finds its .wasm beside itself, on disk or over HTTP.
  */
 async function openModel(model: Uint8Array, runtimeUrl: string | undefined): Promise<Runner> {
-  const onnx: typeof import('onnxruntime-web/wasm') = await (runtimeUrl === undefined
-    ? import('onnxruntime-web/wasm')
-    : import(/* @vite-ignore */ runtimeUrl))
+  const isOnGpu = runtimeUrl === undefined && (await bestProvider()) === 'webgpu'
+  const onnx: typeof import('onnxruntime-web/wasm') = await (runtimeUrl !== undefined
+    ? import(/* @vite-ignore */ runtimeUrl)
+    : isOnGpu
+      ? import('onnxruntime-web/webgpu')
+      : import('onnxruntime-web/wasm'))
   onnx.env.wasm.numThreads = 1
-  const session: InferenceSession = await onnx.InferenceSession.create(model, { executionProviders: ['wasm'] })
+  const session: InferenceSession = await onnx.InferenceSession.create(model, { executionProviders: isOnGpu ? ['webgpu', 'wasm'] : ['wasm'] })
   return async (pixels, rows) => {
     const { probabilities } = await session.run({ pixels: new onnx.Tensor('float32', pixels, [rows, PIXELS]) })
     if (probabilities?.type !== 'float32') throw new TypeError('the model has no float32 output named probabilities')
     return probabilities.data as Float32Array
   }
 }
+
+/** The sender's fault, so the gateway answers 400. */
+const badRequest = (message: string, cause?: unknown): ServeError =>
+  new ServeError('ERR_BAD_REQUEST', message, { cause, outcome: 'completed' })

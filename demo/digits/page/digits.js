@@ -139,6 +139,9 @@ function startPage(document) {
     element('version').textContent = answer?.version ?? '–'
     element('latency').textContent = answer === undefined ? '–' : milliseconds(tookMs)
     element('batch').textContent = answer?.batchSize ?? '–'
+    // Told where the replicas are in the page itself.
+    if (answer?.replica !== undefined) element('replica').parentElement.hidden = false
+    element('replica').textContent = answer?.replica ?? '–'
     for (const [digit, row] of bars.entries()) {
       const share = answer?.probabilities[digit]
       row.classList.toggle('best', digit === answer?.digit)
