@@ -4,6 +4,7 @@
  *     npm test                                        everything
  *     npm test -- --only types,node                   some steps: types, lint, node, browser, package
  *     npm test -- --only node --grep "a full batch"   the tests whose names match
+ *     npm run test:long                               soaks, heavy faults, and every property with many more seeds
  */
 import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -26,18 +27,25 @@ const require = createRequire(import.meta.url)
 const STEPS = {
   types: () => outcome(run('typescript', 'tsc', ['-b', '.', 'tools'])),
   lint: () => outcome(run('@biomejs/biome', 'biome', ['check', '--max-diagnostics=100', '--diagnostic-level=warn'])),
-  node: testOnNode,
+  node: () => testOnNode([]),
   browser: testInBrowser,
   package: checkPackage,
 }
 
-const { values } = parseArgs({ options: { only: { type: 'string' }, grep: { type: 'string' } } })
-process.exitCode = await main(values.only?.split(',') ?? Object.keys(STEPS))
+/** The steps of the long set; each takes minutes. */
+const LONG_STEPS = {
+  soak: () => testOnNode(['--timeout', '600000'], ['tests/long/**/*.node.ts']),
+  seeds: () => testOnNode(['--timeout', '600000', '--require', './tests/support/many-runs.ts']),
+}
+
+const { values } = parseArgs({ options: { only: { type: 'string' }, grep: { type: 'string' }, long: { type: 'boolean' } } })
+const steps = values.long ? LONG_STEPS : STEPS
+process.exitCode = await main(values.only?.split(',') ?? Object.keys(steps))
 
 /** Runs the steps and prints the closing lines. @returns the exit code */
 async function main(names) {
-  const unknown = names.filter((name) => !Object.hasOwn(STEPS, name))
-  if (unknown.length > 0) return refuse(`no step is called ${unknown.join(', ')}; there are ${Object.keys(STEPS).join(', ')}`)
+  const unknown = names.filter((name) => !Object.hasOwn(steps, name))
+  if (unknown.length > 0) return refuse(`no step is called ${unknown.join(', ')}; there are ${Object.keys(steps).join(', ')}`)
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
   if (major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1])) {
     return refuse(`Node ${process.versions.node} is too old to run TypeScript: start this by npm test, which brings a newer one`)
@@ -47,7 +55,7 @@ async function main(names) {
   for (const name of names) {
     process.stdout.write(`\n── ${name}\n`)
     const stepStartedAtMs = performance.now()
-    const result = await STEPS[name]()
+    const result = await steps[name]()
     results.push({ name, seconds: seconds(stepStartedAtMs), ...result })
   }
   return close(results, seconds(startedAtMs))
@@ -73,9 +81,8 @@ function close(results, totalSeconds) {
   return failed ? 1 : 0
 }
 
-function testOnNode() {
-  const options = ['--config', '.mocharc.json', '--reporter', './tools/mocha-reporter.mjs']
-  const files = ['--ignore', 'tests/bench/**', '--ignore', 'tests/long/**', 'tests/**/*.spec.ts', 'tests/**/*.node.ts']
+function testOnNode(more, files = ['--ignore', 'tests/bench/**', '--ignore', 'tests/long/**', 'tests/**/*.spec.ts', 'tests/**/*.node.ts']) {
+  const options = ['--config', '.mocharc.json', '--reporter', './tools/mocha-reporter.mjs', ...more]
   const grep = values.grep === undefined ? [] : ['--grep', values.grep]
   const onlyIsForbidden = process.env.CI ? ['--forbid-only'] : []
   return counted((env) => run('mocha', 'mocha', [...options, ...grep, ...onlyIsForbidden, ...files], env))

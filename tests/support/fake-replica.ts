@@ -23,6 +23,8 @@ export class FakeReplica {
   readonly messages: HeldCall[][] = []
   readonly held: HeldCall[] = []
   readonly cancelled: number[] = []
+  /** Ids of the calls whose answer streams. */
+  readonly streaming = new Set<number>()
   readonly credits: { readonly id: number; readonly chunks: number }[] = []
   readonly #port: CallPort
   readonly #flags: Uint8Array | undefined
@@ -46,11 +48,18 @@ export class FakeReplica {
     else this.#flags[call.id & 511] = 1
   }
 
+  /** Opens a stream as the answer of a held call; `answer` ends it. */
+  open(call: HeldCall): void {
+    this.streaming.add(call.id)
+    this.post(call.id, AnswerKind.STREAM, undefined)
+  }
+
   /** Answers a held call, by default the oldest, with a value. */
   answer(value?: unknown, call: HeldCall | undefined = this.held[0]): void {
     if (call === undefined) throw new Error('the replica holds no call')
     this.#drop(call)
-    this.post(call.id, AnswerKind.VALUE, value)
+    if (this.streaming.delete(call.id)) this.post(call.id, AnswerKind.END, undefined)
+    else this.post(call.id, AnswerKind.VALUE, value)
   }
 
   fail(envelope: ErrorEnvelope, call: HeldCall | undefined = this.held[0]): void {
@@ -62,6 +71,11 @@ export class FakeReplica {
   /** One frame, as it is. */
   post(id: number, kind: AnswerKind, value: unknown, serviceUs = 1_000): void {
     this.#port.post([serviceUs, id, kind, value])
+  }
+
+  /** Parts of a stream in one message. */
+  postParts(id: number, ...values: readonly unknown[]): void {
+    this.#port.post([1_000, ...values.flatMap((value) => [id, AnswerKind.CHUNK, value])])
   }
 
   #receive(message: readonly unknown[]): void {
