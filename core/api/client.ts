@@ -1,5 +1,5 @@
 import { ServeError } from '../base/index.ts'
-import type { ServeEvent } from '../controller/index.ts'
+import type { RolloutOptions, RolloutResult, ServeEvent } from '../controller/index.ts'
 import type { App, BackendConfig, EndpointOptions, PublicBackendConfig, PublicEndpoint, ReplicaOptions } from '../model/index.ts'
 import type { Handle } from './handle.ts'
 import type { Instance } from './instance.ts'
@@ -129,9 +129,12 @@ export class Client {
     await this.#open().deploy(app, this.deploy)
   }
 
-  /** Not built yet: `ERR_UNSUPPORTED`. */
-  async rollout(): Promise<never> {
-    throw unsupported('rollout', 'use setTraffic step by step')
+  /**
+   * A canary that rolls itself back: raises the share of a backend of an endpoint step by step; when it breaks the guard, the old weights are put
+   * back. Resolves at the end with what became of it. `ERR_INVALID_CONFIG`, `ERR_ENDPOINT_NOT_FOUND`, `ERR_BACKEND_NOT_FOUND`.
+   */
+  async rollout(endpoint: string, backend: string, options: RolloutOptions = {}): Promise<RolloutResult> {
+    return this.#open().rollout(endpoint, backend, options)
   }
 
   /** Not built yet: `ERR_UNSUPPORTED`. */

@@ -1,4 +1,4 @@
-import type { ServeEvent } from '../controller/index.ts'
+import type { RolloutOptions, RolloutResult, ServeEvent } from '../controller/index.ts'
 import type { App, BackendConfig, EndpointOptions, PublicBackendConfig, PublicEndpoint } from '../model/index.ts'
 import type { ServeHandle } from '../router/index.ts'
 import type { BackendOptions, BackendTarget } from './client.ts'
@@ -20,6 +20,7 @@ export interface Instance {
   listEndpoints(): Promise<Record<string, PublicEndpoint>>
   setTraffic(endpoint: string, weights: Readonly<Record<string, number>>): Promise<void>
   shadowTraffic(endpoint: string, tag: string, proportion: number): Promise<void>
+  rollout(endpoint: string, backend: string, options: RolloutOptions): Promise<RolloutResult>
   /** Reads the routing table that is here; throws `ERR_ENDPOINT_NOT_FOUND`. */
   getHandle(endpoint: string, missingOk: boolean): ServeHandle
   fetch(request: Request): Promise<Response>

@@ -5,7 +5,10 @@ import {
   Controller,
   type EndpointStatus,
   ResourceLedger,
+  type RolloutOptions,
+  type RolloutResult,
   type ServeEvent,
+  type StateStore,
 } from '../controller/index.ts'
 import { Gateway, type GatewaySource, gatewayFetch, type HttpMiddleware, type ResolvedHttpOptions, RouteTable } from '../gateway/index.ts'
 import {
@@ -75,6 +78,8 @@ export interface InstanceOptions {
   readonly http: ResolvedHttpOptions | undefined
   /** For requests of `client.fetch` when there is no gateway. */
   readonly fetchOptions: ResolvedHttpOptions
+  /** Keeps control state; what is in it comes back at the start. The instance closes it. @default none */
+  readonly store?: StateStore | undefined
 }
 
 /** What `client.status()` and `/-/status` give. */
@@ -105,6 +110,7 @@ export class LocalInstance implements Instance {
   readonly #closers: (() => Promise<void>)[] = []
   #gateway: OpenGateway | undefined
   #ending: Promise<void> | undefined
+  #isRestored = false
   #directGateway: Promise<FetchGateway> | undefined
 
   private constructor(options: InstanceOptions, platform: InstancePlatform) {
@@ -133,6 +139,7 @@ export class LocalInstance implements Instance {
       random,
       log,
       onEvent: (event) => this.#events.emit(event),
+      store: options.store,
     })
   }
 
@@ -144,6 +151,13 @@ export class LocalInstance implements Instance {
         throw new ServeError('ERR_UNSUPPORTED', 'http: no socket can be opened here; use client.fetch')
       instance.#gateway = await platform.openGateway(instance.#source, options.http, platform.random, platform.log)
     }
+    try {
+      await instance.controller.restore()
+    } catch (error) {
+      await instance.shutdown(0)
+      throw error
+    }
+    instance.#isRestored = true
     return instance
   }
 
@@ -202,6 +216,10 @@ export class LocalInstance implements Instance {
 
   shadowTraffic(endpoint: string, tag: string, proportion: number): Promise<void> {
     return this.controller.shadowTraffic(endpoint, tag, proportion)
+  }
+
+  rollout(endpoint: string, backend: string, options: RolloutOptions): Promise<RolloutResult> {
+    return this.controller.rollout(endpoint, backend, options)
   }
 
   getHandle(endpoint: string, missingOk: boolean): ServeHandle {
@@ -318,7 +336,7 @@ export class LocalInstance implements Instance {
     routes: () => this.#routesOf(this.controller.table),
     dispatch: (call) => this.controller.router.dispatch(call),
     status: () => this.status(),
-    isReady: () => true,
+    isReady: () => this.#isRestored,
     metrics: () =>
       prometheusText({
         queues: this.controller.queues,

@@ -1,4 +1,4 @@
-import { type Logger, nearestName, ServeError } from '../base/index.ts'
+import { type Logger, nearestName, ServeError, sleep } from '../base/index.ts'
 import {
   type BackendEntry,
   type EndpointEntry,
@@ -7,6 +7,7 @@ import {
   type PublicEndpoint,
   policyOf,
   publicEndpoint,
+  type ResolvedBackendConfig,
   type RoutingTable,
   requireBackend,
   requireName,
@@ -29,17 +30,28 @@ import {
   type ScaleEvent,
   type SupervisorSeams,
 } from './backend-supervisor.ts'
+import type { StateEdit, StateStore } from './state-store.ts'
+import { forgetBackend, forgetEndpoint, keepBackend, keepDeployed, keepEndpoint, readState } from './stored-state.ts'
+
+/** First and longest wait before a stored backend that did not start is tried again, in milliseconds; it doubles in between. */
+const FIRST_RETRY_MS = 1_000
+const LONGEST_RETRY_MS = 60_000
+
+import { type RolloutOptions, type RolloutResult, resolveRollout, runRollout, type StepObservation } from './rollout.ts'
 
 /** What a controller needs from its instance; the rest of the supervisors' seams it brings itself. */
 export type ControllerSeams = Omit<SupervisorSeams, 'router' | 'onChange'> & {
   readonly log: Logger
   readonly onEvent: (event: ServeEvent) => void
+  /** Where edits are kept before they are acknowledged; without it they last as long as the controller. */
+  readonly store?: StateStore | undefined
 }
 
 /** What `client.watch()` gives. */
 export type ServeEvent =
   | { readonly kind: 'replica'; readonly backend: string; readonly replicaId: string; readonly state: string; readonly reason?: string }
   | { readonly kind: 'scale'; readonly backend: string; readonly from: number; readonly to: number }
+  | ({ readonly kind: 'rollout'; readonly endpoint: string; readonly backend: string } & RolloutResult)
   | { readonly kind: 'edit'; readonly what: 'backend' | 'endpoint' | 'traffic'; readonly name: string; readonly version: number }
 
 /** What `status` shows of an endpoint. */
@@ -66,6 +78,7 @@ export class Controller {
   /** What deployments brought; the rest was made by hand and is left alone by them. */
   readonly #ownedBackends = new Set<string>()
   readonly #ownedEndpoints = new Set<string>()
+  readonly #abort = new AbortController()
   #version = 0
   #last: Promise<unknown> = Promise.resolve()
   #closed = false
@@ -87,13 +100,14 @@ export class Controller {
       if (this.#supervisors.has(tag) || this.#starting.has(tag)) {
         throw new ServeError('ERR_BACKEND_EXISTS', `backend ${tag} exists; delete it first, or pass ifExists: 'keep' or 'replace'`)
       }
-      const made = new BackendSupervisor(spec, { ...this.#seams, router: this.router, onChange: (event) => this.#onChange(event) })
+      const made = this.#supervise(spec)
       this.#starting.set(tag, made)
       return made
     })
     try {
       await supervisor.start()
       await this.#edit(async () => {
+        await this.#save(keepBackend(spec))
         this.#supervisors.set(tag, supervisor)
         this.#queues.set(tag, supervisor.queue)
         this.#publish('backend', tag)
@@ -109,7 +123,10 @@ export class Controller {
   /** Puts new code, arguments and config under a tag: new replicas are ready before old ones drain. When they do not start, the old stay. */
   replaceBackend(spec: BackendSpec): Promise<void> {
     return this.#edit(async () => {
-      await this.#supervisorOf(spec.tag).replace(spec)
+      const supervisor = this.#supervisorOf(spec.tag)
+      const before = supervisor.spec
+      await supervisor.replace(spec)
+      await this.#saveOr(() => supervisor.replace(before), keepBackend(spec))
       this.#publish('backend', spec.tag)
     })
   }
@@ -121,9 +138,8 @@ export class Controller {
   /** `ERR_BACKEND_NOT_FOUND`, `ERR_INVALID_CONFIG`, `ERR_RECONFIGURE_FAILED`. */
   updateBackendConfig(tag: string, partial: unknown): Promise<void> {
     return this.#edit(async () => {
-      const supervisor = this.#supervisorOf(tag)
-      await supervisor.update(resolveBackendConfig(partial, supervisor.spec.config))
-      this.#publish('backend', tag)
+      const { config } = this.#supervisorOf(tag).spec
+      await this.#configure(tag, resolveBackendConfig(partial, config))
     })
   }
 
@@ -145,6 +161,7 @@ export class Controller {
         const message = `backend ${tag} is used by ${users.length === 1 ? 'endpoint' : 'endpoints'} ${users.join(', ')}; change the traffic or delete them first`
         throw new ServeError('ERR_BACKEND_IN_USE', message, { details: { backend: tag, endpoints: users } })
       }
+      await this.#save(forgetBackend(tag))
       this.#supervisors.delete(tag)
       this.#queues.delete(tag)
       this.#publish('backend', tag)
@@ -158,7 +175,9 @@ export class Controller {
       requireBackend(name, backend, this.#supervisors)
       if (this.#endpoints.has(name)) throw new ServeError('ERR_ENDPOINT_EXISTS', `endpoint ${name} exists; delete it first`)
       this.#refuseTakenRoute(name, exposure.route)
-      this.#endpoints.set(name, Object.freeze({ ...exposure, name, policy: policyOf(backend) }))
+      const entry: EndpointEntry = Object.freeze({ ...exposure, name, policy: policyOf(backend) })
+      await this.#save(keepEndpoint(entry))
+      this.#endpoints.set(name, entry)
       this.#publish('endpoint', name)
     })
   }
@@ -166,6 +185,7 @@ export class Controller {
   /** Unknown: nothing happens. Calls of the endpoint that still wait fail with `ERR_ENDPOINT_NOT_FOUND`. */
   deleteEndpoint(name: string): Promise<void> {
     return this.#edit(async () => {
+      if (this.#endpoints.has(name)) await this.#save(forgetEndpoint(name))
       this.#removeEndpoint(name)
     })
   }
@@ -178,7 +198,7 @@ export class Controller {
   setTraffic(endpoint: string, weights: unknown): Promise<void> {
     return this.#edit(async () => {
       const entry = this.#endpointOf(endpoint)
-      this.#setPolicy(entry, withTraffic(entry.policy, resolveTraffic(endpoint, weights, this.#supervisors)))
+      await this.#setPolicy(entry, withTraffic(entry.policy, resolveTraffic(endpoint, weights, this.#supervisors)))
     })
   }
 
@@ -186,7 +206,7 @@ export class Controller {
   shadowTraffic(endpoint: string, tag: string, proportion: number): Promise<void> {
     return this.#edit(async () => {
       const entry = this.#endpointOf(endpoint)
-      this.#setPolicy(entry, withShadow(entry.policy, resolveShadow(endpoint, tag, proportion, this.#supervisors)))
+      await this.#setPolicy(entry, withShadow(entry.policy, resolveShadow(endpoint, tag, proportion, this.#supervisors)))
     })
   }
 
@@ -203,9 +223,16 @@ export class Controller {
     })
     await Promise.all(actions.map((action) => this.#doBackend(action)))
     await this.#edit(async () => {
-      for (const action of actions) {
-        if (action.kind === 'delete-endpoint') this.#removeEndpoint(action.name)
-        if (action.kind === 'put-endpoint') this.#putEndpoint(action.entry)
+      const done: StateEdit[] = []
+      try {
+        for (const action of actions) {
+          if (action.kind === 'delete-endpoint') this.#removeEndpoint(action.name)
+          if (action.kind === 'put-endpoint') this.#putEndpoint(action.entry)
+          if (action.kind === 'delete-endpoint') done.push(forgetEndpoint(action.name))
+          if (action.kind === 'put-endpoint') done.push(keepEndpoint(action.entry))
+        }
+      } finally {
+        await this.#save(...done)
       }
     })
     for (const { tag } of app.backends) this.#ownedBackends.add(tag)
@@ -216,6 +243,48 @@ export class Controller {
       this.#ownedBackends.delete(action.tag)
       await this.deleteBackend(action.tag)
     }
+    const owned = { backends: [...this.#ownedBackends], endpoints: [...this.#ownedEndpoints] }
+    await this.#edit(() => this.#save(keepDeployed(owned)))
+  }
+
+  /**
+   * Makes what the store holds so, backends side by side; calls wait for them meanwhile. Resolves when each has started, or has failed once: that is
+   * logged and tried again. Called once, before any edit. `ERR_STORAGE` when the store cannot be read.
+   */
+  async restore(): Promise<void> {
+    const { store, log } = this.#seams
+    if (store === undefined) return
+    const { backends, endpoints, deployed, orphans } = readState(await store.load())
+    for (const spec of backends) this.#enlist(this.#supervise(spec))
+    for (const entry of endpoints) this.#endpoints.set(entry.name, entry)
+    for (const tag of deployed.backends) this.#ownedBackends.add(tag)
+    for (const name of deployed.endpoints) this.#ownedEndpoints.add(name)
+    for (const name of orphans) log.warn({ endpoint: name }, 'endpoint.not-restored')
+    await this.#save(...orphans.map(forgetEndpoint))
+    this.#swapTable()
+    await Promise.all(backends.map((spec) => this.#startStored(spec, FIRST_RETRY_MS)))
+  }
+
+  /**
+   * A canary that rolls itself back: raises the share of a backend step by step and puts the old weights back when it breaks the guard. Resolves at
+   * the end of it. Other edits go on meanwhile; one that changes the same traffic is overwritten by the next step.
+   */
+  async rollout(endpoint: string, backend: string, options: RolloutOptions = {}): Promise<RolloutResult> {
+    const { policy } = this.#endpointOf(endpoint)
+    requireBackend(endpoint, backend, this.#supervisors)
+    const resolved = resolveRollout(options)
+    const others = policy.entries.map((entry) => entry.backend).filter((tag) => tag !== backend)
+    const result = await runRollout(policy, backend, resolved, {
+      setTraffic: (weights) => this.setTraffic(endpoint, weights),
+      observe: () => {
+        const canary = this.#observe([backend])
+        const rest = this.#observe(others)
+        return () => ({ canary: canary(), rest: rest() })
+      },
+      clock: this.#seams.clock,
+    })
+    this.#seams.onEvent({ kind: 'rollout', endpoint, backend, ...result })
+    return result
   }
 
   get backendStatus(): Record<string, BackendStatus & { readonly calls: BackendQueue['counters'] }> {
@@ -238,11 +307,13 @@ export class Controller {
   /** Ends everything: waits for the edit that runs, drains all backends side by side for at most `timeoutMs` each (their own without it). */
   async close(timeoutMs?: number): Promise<void> {
     this.#closed = true
+    this.#abort.abort()
     await this.#last.catch(() => undefined)
     await Promise.all([...this.#supervisors.values()].map((supervisor) => supervisor.stop(timeoutMs)))
     await Promise.all([...this.#starting.values()].map((supervisor) => supervisor.stop(0)))
     this.#supervisors.clear()
     this.#queues.clear()
+    await this.#seams.store?.close()
   }
 
   /** Edits one after the other; one that fails does not keep the next from running. */
@@ -297,16 +368,94 @@ export class Controller {
     if (action.kind === 'create-backend') await this.createBackend(action.spec)
     if (action.kind === 'replace-backend') await this.replaceBackend(action.spec)
     if (action.kind === 'configure-backend') {
-      await this.#edit(async () => {
-        await this.#supervisorOf(action.tag).update(action.config)
-        this.#publish('backend', action.tag)
-      })
+      await this.#edit(() => this.#configure(action.tag, action.config))
     }
   }
 
-  #setPolicy(entry: EndpointEntry, policy: TrafficPolicy): void {
-    this.#endpoints.set(entry.name, Object.freeze({ ...entry, policy }))
+  async #configure(tag: string, config: ResolvedBackendConfig): Promise<void> {
+    const supervisor = this.#supervisorOf(tag)
+    const before = supervisor.spec.config
+    await supervisor.update(config)
+    await this.#saveOr(() => supervisor.update(before), keepBackend(supervisor.spec))
+    this.#publish('backend', tag)
+  }
+
+  async #setPolicy(entry: EndpointEntry, policy: TrafficPolicy): Promise<void> {
+    const changed: EndpointEntry = Object.freeze({ ...entry, policy })
+    await this.#save(keepEndpoint(changed))
+    this.#endpoints.set(entry.name, changed)
     this.#publish('traffic', entry.name)
+  }
+
+  #supervise(spec: BackendSpec): BackendSupervisor {
+    return new BackendSupervisor(spec, { ...this.#seams, router: this.router, onChange: (event) => this.#onChange(event) })
+  }
+
+  #enlist(supervisor: BackendSupervisor): void {
+    this.#supervisors.set(supervisor.spec.tag, supervisor)
+    this.#queues.set(supervisor.spec.tag, supervisor.queue)
+  }
+
+  async #startStored({ tag }: BackendSpec, retryMs: number): Promise<void> {
+    const supervisor = this.#supervisors.get(tag)
+    try {
+      await supervisor?.start()
+    } catch (error) {
+      this.#seams.log.error(
+        { backend: tag, retryMs, error: error instanceof Error ? error.message : String(error) },
+        'backend.restore-failed',
+      )
+      void this.#startAgain(tag, supervisor, retryMs)
+    }
+  }
+
+  /** A supervisor that has failed is spent; another takes its place, unless an edit was faster. */
+  async #startAgain(tag: string, spent: BackendSupervisor | undefined, retryMs: number): Promise<void> {
+    try {
+      await sleep(this.#seams.clock, retryMs, this.#abort.signal)
+    } catch {
+      return
+    }
+    if (spent === undefined || this.#supervisors.get(tag) !== spent) return
+    this.#enlist(this.#supervise(spent.spec))
+    await this.#startStored(spent.spec, Math.min(retryMs * 2, LONGEST_RETRY_MS))
+  }
+
+  /** Nothing is acknowledged that would not outlive this process. `ERR_STORAGE`. */
+  async #save(...edits: readonly StateEdit[]): Promise<void> {
+    if (edits.length > 0) await this.#seams.store?.put(edits)
+  }
+
+  /** As {@link #save}; when that fails, what is in force already is taken back as far as it goes. */
+  async #saveOr(undo: () => Promise<void>, edit: StateEdit): Promise<void> {
+    try {
+      await this.#save(edit)
+    } catch (error) {
+      await undo().catch((undoError: unknown) => this.#seams.log.error({ key: edit.key, error: String(undoError) }, 'edit.not-undone'))
+      throw error
+    }
+  }
+
+  /** What the queues of some backends do from now on. */
+  #observe(tags: readonly string[]): () => StepObservation {
+    const queues = tags.flatMap((tag) => this.#queues.get(tag) ?? [])
+    const starts = queues.map(({ counters, latency }) => ({
+      succeeded: counters.succeeded,
+      failed: counters.failed,
+      latency: latency.snapshot(),
+    }))
+    return () => {
+      let requests = 0
+      let failed = 0
+      let p99Ms = 0
+      queues.forEach(({ counters, latency }, index) => {
+        const start = starts[index] ?? { succeeded: 0, failed: 0, latency: new Float64Array(0) }
+        failed += counters.failed - start.failed
+        requests += counters.succeeded - start.succeeded + counters.failed - start.failed
+        p99Ms = Math.max(p99Ms, latency.quantileSince(start.latency, 0.99))
+      })
+      return { requests, failed, p99Ms }
+    }
   }
 
   #supervisorOf(tag: string): BackendSupervisor {

@@ -2,5 +2,8 @@
 export type { AppSpec } from './app-plan.ts'
 export { type BackendSpec, type BackendStatus, BackendSupervisor, type ReplicaEvent, type SupervisorSeams } from './backend-supervisor.ts'
 export { Controller, type ControllerSeams, type EndpointStatus, type ServeEvent } from './controller.ts'
+export { MemoryStateStore } from './memory-state-store.ts'
 export { ResourceLedger } from './resource-ledger.ts'
 export { RestartPolicy } from './restart-policy.ts'
+export type { RolloutGuard, RolloutOptions, RolloutResult } from './rollout.ts'
+export type { StateEdit, StateStore } from './state-store.ts'

@@ -27,13 +27,22 @@ export class LatencyHistogram {
 
   /** Upper bound of the bucket that holds the given share of the durations, in milliseconds; 0 when there are none. @param share in (0, 1] */
   quantileMs(share: number): number {
-    let left = Math.ceil(this.#count * share)
-    if (left === 0) return 0
-    for (let index = 0; index < BUCKETS; index++) {
-      left -= this.#counts[index] ?? 0
-      if (left <= 0) return boundMs(index)
-    }
-    return boundMs(BUCKETS - 1)
+    return quantile(this.#counts, this.#count, share)
+  }
+
+  /** The counts of this moment, to subtract later; see {@link quantileSince}. */
+  snapshot(): Float64Array {
+    return this.#counts.slice()
+  }
+
+  /** {@link quantileMs} of what was added after the snapshot. */
+  quantileSince(snapshot: Float64Array, share: number): number {
+    const since = this.#counts.map((count, index) => count - (snapshot[index] ?? 0))
+    return quantile(
+      since,
+      since.reduce((sum, count) => sum + count, 0),
+      share,
+    )
   }
 
   /** Cumulative counts at the given bounds, as Prometheus wants them. */
@@ -47,3 +56,13 @@ export class LatencyHistogram {
 }
 
 const boundMs = (index: number): number => 2 ** ((index + 1) / PER_OCTAVE) / 1000
+
+function quantile(counts: Float64Array, total: number, share: number): number {
+  let left = Math.ceil(total * share)
+  if (left === 0) return 0
+  for (let index = 0; index < BUCKETS; index++) {
+    left -= counts[index] ?? 0
+    if (left <= 0) return boundMs(index)
+  }
+  return boundMs(BUCKETS - 1)
+}
