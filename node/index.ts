@@ -1,11 +1,18 @@
 /** Shoal on Node: `import * as serve from 'shoal'`. */
 import { pino } from 'pino'
-import { assetOf, Client, LocalInstance, type WaitOptions, waitFor } from '../core/api/index.ts'
+import { assetOf, Client, isModuleTarget, LocalInstance, type ModuleTarget, type WaitOptions, waitFor } from '../core/api/index.ts'
 import { type Logger, nearestName, ServeError } from '../core/base/index.ts'
 import { type HttpOptions, resolveHttpOptions } from '../core/gateway/index.ts'
 import type { Resources } from '../core/model/index.ts'
-import { type Asset, currentReplica, type ReplicaClient } from '../core/replica/index.ts'
+import { type Asset, currentReplica } from '../core/replica/index.ts'
 import { realClock } from './clock.ts'
+import { startDetached } from './daemon.ts'
+import type { DaemonOptions } from './daemon-program.ts'
+import { FileStateStore } from './file-store.ts'
+import { hasInstance, instanceExists, openInstanceSocket } from './instance-socket.ts'
+import { attachToInstance } from './instance-socket-client.ts'
+import { requireInstanceName } from './instance-socket-folder.ts'
+import { loadMiddlewares } from './load-middlewares.ts'
 import { nodePlatform } from './node-platform.ts'
 import { readBytes } from './read-bytes.ts'
 
@@ -40,20 +47,28 @@ export { ServeRequest } from '../core/request/index.ts'
 export type { HandleOptions, ServeResponse } from '../core/router/index.ts'
 
 export interface StartOptions {
-  /** Names a detached instance. @default 'default' */
+  /** A name by which other processes of this user find it with `connect({ name })`. @default 'default' when detached, else it is not found */
   readonly name?: string
-  /** Lives in a background process of its own. Not built yet: `ERR_UNSUPPORTED`. @default false */
+  /** Lives in a supervised background process of its own and outlives this script; `shutdown()` alone stops it. @default false */
   readonly detached?: boolean
   /** The gateway; false for none. @default { host: '127.0.0.1', port: 8000 } */
-  readonly http?: HttpOptions | false
+  readonly http?: StartHttpOptions | false
   /** Takes peers. Not built yet: `ERR_UNSUPPORTED`. @default false */
   readonly mesh?: boolean | 'lan' | object
-  /** Where control state is kept; memory without it. Not built yet: `ERR_UNSUPPORTED`. */
+  /**
+   * Folder where control state is kept: an acknowledged edit outlives a crash. Inline and `serve.worker` backends do not come back.
+   * @default memory; when detached a folder of its own, erased at shutdown
+   */
   readonly storage?: string
   /** What this node offers. @default what the machine has */
   readonly resources?: Resources
   /** @default pino at `info` on stderr */
   readonly logger?: Logger
+}
+
+/** {@link HttpOptions} whose middlewares may also be named by `serve.module(url, 'middlewares')`, which alone can travel to a detached instance. */
+interface StartHttpOptions extends Omit<HttpOptions, 'middlewares'> {
+  readonly middlewares?: HttpOptions['middlewares'] | ModuleTarget
 }
 
 const START_OPTIONS = ['name', 'detached', 'http', 'mesh', 'storage', 'resources', 'logger'] as const
@@ -64,24 +79,66 @@ const START_OPTIONS = ['name', 'detached', 'http', 'mesh', 'storage', 'resources
  */
 export async function start(options: StartOptions = {}): Promise<Client> {
   checkStartOptions(options)
+  if (options.detached === true) return new Client(await startDetached(toDaemonOptions(options)))
   const log = options.logger ?? (pino({ name: 'shoal', level: 'info' }, pino.destination({ fd: 2, sync: true })) as Logger)
-  const http = options.http === false ? undefined : resolveHttpOptions(options.http ?? {})
+  const http = options.http === false ? undefined : resolveHttpOptions(await withMiddlewares(options.http ?? {}))
   const platform = nodePlatform(log)
+  if (options.name !== undefined && (await hasInstance(options.name))) throw instanceExists(options.name)
+  const store = options.storage === undefined ? undefined : await FileStateStore.open(options.storage)
   const instance = await LocalInstance.start(
-    { name: options.name ?? 'default', http, fetchOptions: http ?? resolveHttpOptions({}) },
+    { name: options.name ?? 'default', http, fetchOptions: http ?? resolveHttpOptions({}), store },
     options.resources === undefined ? platform : { ...platform, resources: options.resources },
-  )
+  ).catch(async (error: unknown) => {
+    await store?.close()
+    throw error
+  })
+  if (options.name !== undefined) await offerSocket(instance, options.name)
   return new Client(instance)
 }
 
+async function withMiddlewares({ middlewares, ...http }: StartHttpOptions): Promise<HttpOptions> {
+  if (middlewares === undefined) return http
+  return { ...http, middlewares: isModuleTarget(middlewares) ? await loadMiddlewares(middlewares) : middlewares }
+}
+
+/** What can travel to another process; the rest is refused before that is started. */
+function toDaemonOptions({ name = 'default', http: given = {}, storage, resources, logger }: StartOptions): DaemonOptions {
+  requireInstanceName(name)
+  if (logger !== undefined) throw cannotTravel('logger', 'its log is a file in the state folder')
+  const { middlewares, ...http } = given === false ? {} : given
+  if (middlewares !== undefined && !isModuleTarget(middlewares)) {
+    throw cannotTravel('http.middlewares', "name them by serve.module(url, 'middlewares')")
+  }
+  if (given !== false) resolveHttpOptions(http)
+  return { name, http: given === false ? false : http, middlewares, storage, resources }
+}
+
+const cannotTravel = (option: string, hint: string): ServeError =>
+  new ServeError('ERR_UNSUPPORTED', `start: option ${option} cannot travel to a detached instance; ${hint}`)
+
+async function offerSocket(instance: LocalInstance, name: string): Promise<void> {
+  try {
+    const socket = await openInstanceSocket({ instance, name, shutdown: (timeoutMs) => instance.shutdown(timeoutMs) })
+    instance.atEnd(() => socket.close())
+  } catch (error) {
+    await instance.shutdown(0)
+    throw error
+  }
+}
+
+export interface ConnectOptions {
+  /** Name of a running instance of this user on this machine: one that is detached, or was started with a name. @default 'default' */
+  readonly name?: string
+}
+
 /**
- * Attaches to a running instance; inside a backend to that backend's own. Outside of one nothing runs that could be attached to yet:
- * `ERR_NO_INSTANCE`.
+ * Attaches to a running instance: `ERR_NO_INSTANCE` when none of the name runs. Inside a backend and without a name, to that backend's own; there
+ * the client has `getHandle` alone. An attached client keeps the process alive only while a call, a request or a watch is open.
  */
-export async function connect(_options: { readonly name?: string } = {}): Promise<ReplicaClient> {
-  const scope = currentReplica()
-  if (scope !== undefined) return scope.connect()
-  throw new ServeError('ERR_NO_INSTANCE', 'there is no detached instance to attach to; start one in this process with serve.start()')
+export async function connect(options: ConnectOptions = {}): Promise<Client> {
+  const scope = options.name === undefined ? currentReplica() : undefined
+  if (scope !== undefined) return scope.connect() as Client
+  return new Client(await attachToInstance(options.name ?? 'default'))
 }
 
 /** Joins a mesh. Not built yet: `ERR_UNSUPPORTED`. */
@@ -110,8 +167,12 @@ function checkStartOptions(options: StartOptions): void {
     const near = nearestName(name, START_OPTIONS)
     throw new ServeError('ERR_INVALID_CONFIG', `start: option ${name} is unknown${near === undefined ? '' : `; did you mean ${near}`}`)
   }
-  for (const [name, value] of Object.entries({ detached: options.detached, mesh: options.mesh, storage: options.storage })) {
-    if (value !== undefined && value !== false)
-      throw new ServeError('ERR_UNSUPPORTED', `start: option ${name} is not built yet; leave it out`)
+  const { detached, mesh, storage } = options
+  if (detached !== undefined && typeof detached !== 'boolean') {
+    throw new ServeError('ERR_INVALID_CONFIG', `start: option detached must be true or false, got ${typeof detached}`)
   }
+  if (storage !== undefined && (typeof storage !== 'string' || storage === '')) {
+    throw new ServeError('ERR_INVALID_CONFIG', `start: option storage must be the path of a folder, got ${typeof storage}`)
+  }
+  if (mesh !== undefined && mesh !== false) throw new ServeError('ERR_UNSUPPORTED', 'start: option mesh is not built yet; leave it out')
 }

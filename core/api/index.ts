@@ -3,6 +3,7 @@ export { type BackendOptions, type BackendTarget, Client, type CloseOptions } fr
 export { EventStream } from './event-stream.ts'
 export type { Handle, UntypedHandle } from './handle.ts'
 export type { Instance } from './instance.ts'
+export type { InstanceLink } from './instance-link.ts'
 export {
   type InstanceOptions,
   type InstancePlatform,
@@ -11,5 +12,7 @@ export {
   type NodeStatus,
   type OpenGateway,
 } from './local-instance.ts'
-export { acceptBatch, assetOf, type ModuleTarget, moduleTarget, type WorkerTarget, workerTarget } from './targets.ts'
+export { RemoteInstance, type RemotePlatform } from './remote-instance.ts'
+export { serveInstance } from './serve-instance.ts'
+export { acceptBatch, assetOf, isModuleTarget, type ModuleTarget, moduleTarget, type WorkerTarget, workerTarget } from './targets.ts'
 export { type WaitOptions, waitFor } from './wait.ts'

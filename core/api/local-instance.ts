@@ -10,7 +10,7 @@ import {
   type ServeEvent,
   type StateStore,
 } from '../controller/index.ts'
-import { Gateway, type GatewaySource, gatewayFetch, type HttpMiddleware, type ResolvedHttpOptions, RouteTable } from '../gateway/index.ts'
+import type { Gateway, GatewaySource, HttpMiddleware, ResolvedHttpOptions } from '../gateway/index.ts'
 import {
   type App,
   type BackendConfig,
@@ -20,7 +20,6 @@ import {
   type PublicEndpoint,
   policyOf,
   type Resources,
-  type RoutingTable,
   requireName,
   resolveBackendConfig,
   resolveReplicaOptions,
@@ -30,12 +29,12 @@ import {
   withShadow,
   withTraffic,
 } from '../model/index.ts'
-import { encodeInitArgs, InProcessHost, type ReplicaCode, type ReplicaHost } from '../replica/index.ts'
+import { encodeInitArgs, type ReplicaCode, type ReplicaHost } from '../replica/index.ts'
+import { JSON_LIMITS } from '../request/index.ts'
 import { ServeHandle } from '../router/index.ts'
 import type { BackendOptions, BackendTarget } from './client.ts'
 import { EventStream } from './event-stream.ts'
 import type { Instance } from './instance.ts'
-import { prometheusText } from './metrics.ts'
 import { isCodeTarget, isModuleTarget, isWorkerTarget, requireCallable } from './targets.ts'
 
 /** What a platform brings to an instance. */
@@ -60,7 +59,7 @@ export interface InstancePlatform {
 }
 
 /** Answers a Fetch request; `isLocal` opens what is kept for callers on this machine. */
-type FetchGateway = (request: Request, isLocal: boolean) => Promise<Response>
+export type FetchGateway = (request: Request, isLocal: boolean) => Promise<Response>
 
 /** A gateway that listens. */
 export interface OpenGateway {
@@ -76,8 +75,8 @@ export interface InstanceOptions {
   readonly name: string
   /** Undefined: no gateway. */
   readonly http: ResolvedHttpOptions | undefined
-  /** For requests of `client.fetch` when there is no gateway. */
-  readonly fetchOptions: ResolvedHttpOptions
+  /** For requests of `client.fetch` when there is no gateway; a function is asked with the first of them, and means the defaults for JSON. */
+  readonly fetchOptions: ResolvedHttpOptions | (() => Promise<ResolvedHttpOptions>)
   /** Keeps control state; what is in it comes back at the start. The instance closes it. @default none */
   readonly store?: StateStore | undefined
 }
@@ -106,7 +105,6 @@ export class LocalInstance implements Instance {
   readonly #streams = new Set<EventStream<ServeEvent>>()
   readonly #isolations: readonly string[]
   readonly #nodeId: string
-  #routes: RouteTable = new RouteTable([])
   readonly #closers: (() => Promise<void>)[] = []
   #gateway: OpenGateway | undefined
   #ending: Promise<void> | undefined
@@ -118,22 +116,13 @@ export class LocalInstance implements Instance {
     this.#platform = platform
     this.#nodeId = `${platform.runtime}-${randomName(platform.random, 8)}`
     const { clock, turns, random, log } = platform
-    const inline = new InProcessHost(
-      {
-        load: (code) => (code.kind === 'module' ? platform.loadModule(code.url, code.exportName) : Promise.reject(noInlineWorker())),
-        readBytes: platform.readBytes,
-        connect: () => ({ getHandle: (endpoint: string) => this.getHandle(endpoint, true) }),
-      },
-      clock,
-      turns,
-    )
-    const hosts = new Map<string, ReplicaHost>([...platform.hosts, ['inline', inline]])
+    const hosts = new Map<string, ReplicaHost>([...platform.hosts, ['inline', this.#inlineHost()]])
     this.#isolations = [...hosts.keys()]
-    const { jsonMaxDepth, jsonMaxValues } = options.http ?? options.fetchOptions
+    const http = options.http ?? options.fetchOptions
     this.controller = new Controller({
       hosts,
       ledger: new ResourceLedger(resolveResources(platform.resources)),
-      jsonLimits: { maxDepth: jsonMaxDepth, maxValues: jsonMaxValues },
+      jsonLimits: typeof http === 'function' ? JSON_LIMITS : { maxDepth: http.jsonMaxDepth, maxValues: http.jsonMaxValues },
       clock,
       turns,
       random,
@@ -149,7 +138,7 @@ export class LocalInstance implements Instance {
     if (options.http !== undefined) {
       if (platform.openGateway === undefined)
         throw new ServeError('ERR_UNSUPPORTED', 'http: no socket can be opened here; use client.fetch')
-      instance.#gateway = await platform.openGateway(instance.#source, options.http, platform.random, platform.log)
+      instance.#gateway = await platform.openGateway(await instance.#openSource(), options.http, platform.random, platform.log)
     }
     try {
       await instance.controller.restore()
@@ -240,13 +229,44 @@ export class LocalInstance implements Instance {
     return (await this.#directGateway)(request, true)
   }
 
-  /** The gateway of an instance without a socket. */
   async #openDirectGateway(): Promise<FetchGateway> {
-    const { random, log, mountMiddlewares } = this.#platform
-    const { fetchOptions: options } = this.#options
-    const gateway = new Gateway({ source: this.#source, options, random, log })
-    if (options.middlewares.length > 0 && mountMiddlewares !== undefined) return mountMiddlewares(options.middlewares, gateway)
-    return (request, isLocal) => gatewayFetch(gateway, request, isLocal)
+    const { openDirectGateway } = await import('./gateway-source.ts')
+    return openDirectGateway(await this.#openSource(), this.#options.fetchOptions, this.#platform)
+  }
+
+  async #openSource(): Promise<GatewaySource> {
+    const { gatewaySourceOf } = await import('./gateway-source.ts')
+    return gatewaySourceOf({
+      controller: this.controller,
+      status: () => this.status(),
+      isReady: () => this.#isRestored,
+      answersByStatus: () => this.#gateway?.gateway?.answersByStatus() ?? new Map(),
+    })
+  }
+
+  /** Its runtime is needed by none of the others here, so it comes with the first replica that does. */
+  #inlineHost(): ReplicaHost {
+    const { clock, turns, readBytes, loadModule } = this.#platform
+    let host: Promise<ReplicaHost> | undefined
+    const open = async (): Promise<ReplicaHost> => {
+      const { openInlineHost } = await import('./inline-host.ts')
+      return openInlineHost(
+        {
+          load: (code) => (code.kind === 'module' ? loadModule(code.url, code.exportName) : Promise.reject(noInlineWorker())),
+          readBytes,
+          connect: () => ({ getHandle: (endpoint: string) => this.getHandle(endpoint, true) }),
+        },
+        clock,
+        turns,
+      )
+    }
+    return {
+      name: 'inline',
+      async start(spec, signal) {
+        host ??= open()
+        return (await host).start(spec, signal)
+      },
+    }
   }
 
   async status(): Promise<InstanceStatus> {
@@ -303,6 +323,9 @@ export class LocalInstance implements Instance {
     if (!Array.isArray(initArgs))
       throw new ServeError('ERR_INVALID_ARG_TYPE', `backend ${tag}: initArgs must be an array, got ${typeof initArgs}`)
     const replicaOptions = resolveReplicaOptions(options.replicaOptions ?? {}, this.#isolations)
+    if (replicaOptions.shared && (this.#platform.runtime !== 'browser' || replicaOptions.isolation !== 'thread')) {
+      throw new ServeError('ERR_UNSUPPORTED', `backend ${tag}: shared replicas are for the tabs of a page, with isolation 'thread'`)
+    }
     const config = resolveBackendConfig(options.config ?? {})
     const code = await this.#toCode(tag, target, replicaOptions.isolation, initArgs, calledFrom)
     encodeInitArgs(tag, initArgs)
@@ -330,30 +353,6 @@ export class LocalInstance implements Instance {
     await this.controller.close(timeoutMs)
     for (const stream of [...this.#streams]) stream.end()
     for (const close of this.#closers) await close()
-  }
-
-  readonly #source: GatewaySource = {
-    routes: () => this.#routesOf(this.controller.table),
-    dispatch: (call) => this.controller.router.dispatch(call),
-    status: () => this.status(),
-    isReady: () => this.#isRestored,
-    metrics: () =>
-      prometheusText({
-        queues: this.controller.queues,
-        backends: this.controller.backendStatus,
-        endpoints: this.controller.endpointStatus,
-        answersByStatus: this.#gateway?.gateway?.answersByStatus() ?? new Map(),
-      }),
-  }
-
-  #routesOf(table: RoutingTable): RouteTable {
-    if (this.#routes.version === table.version) return this.#routes
-    const entries = []
-    for (const { name, route, methods, callMethods } of table.endpoints.values()) {
-      if (route !== null) entries.push({ route, endpoint: name, methods, callMethods })
-    }
-    this.#routes = new RouteTable(entries, table.version)
-    return this.#routes
   }
 
   async #toCode(

@@ -1,8 +1,9 @@
 import { ServeError } from '../base/index.ts'
-import { ACCEPTS_BATCH, Asset } from '../replica/index.ts'
+import { ACCEPTS_BATCH, Asset, type ReplicaCode } from '../replica/index.ts'
 
 const MODULE = Symbol.for('shoal.ModuleTarget')
 const WORKER = Symbol.for('shoal.WorkerTarget')
+const CODE = Symbol.for('shoal.CodeTarget')
 
 /** A backend whose code is loaded by URL in its replicas; made by {@link moduleTarget}. */
 export interface ModuleTarget {
@@ -43,6 +44,31 @@ export function isModuleTarget(value: unknown): value is ModuleTarget {
 
 export function isWorkerTarget(value: unknown): value is WorkerTarget {
   return hasMark(value, WORKER)
+}
+
+/** Code that was made portable elsewhere: it came from another process, or from a store. */
+interface CodeTarget extends ModuleTarget {
+  readonly code: ReplicaCode
+}
+
+/** Stands in for a target whose code is at hand already. */
+export function codeTarget(code: ReplicaCode): CodeTarget {
+  return Object.freeze({ [CODE]: true, code, url: '', exportName: '' })
+}
+
+export function isCodeTarget(value: unknown): value is CodeTarget {
+  return hasMark(value, CODE)
+}
+
+/** Refuses what is no function and no class (`ERR_INVALID_ARG_TYPE`), and arguments for a function (`ERR_INVALID_ARG_VALUE`). */
+export function requireCallable(tag: string, target: unknown, initArgs: readonly unknown[]): void {
+  if (typeof target !== 'function') {
+    const message = `backend ${tag}: must be a function, a class, serve.module() or serve.worker(); got ${target === null ? 'null' : typeof target}`
+    throw new ServeError('ERR_INVALID_ARG_TYPE', message)
+  }
+  if (!/^class\b/.test(Function.prototype.toString.call(target)) && initArgs.length > 0) {
+    throw new ServeError('ERR_INVALID_ARG_VALUE', `backend ${tag}: initArgs are for classes; the target is a function`)
+  }
 }
 
 /** Marks a function as taking a list of requests and returning an ordered list of results of the same length. Returns the function. */

@@ -1,4 +1,4 @@
-import { type Clock, type Logger, type Random, randomName, ServeError, type Stop, sleep, type Turns } from '../base/index.ts'
+import { type Clock, isServeError, type Logger, type Random, randomName, ServeError, type Stop, sleep, type Turns } from '../base/index.ts'
 import { concurrencyOf, type ResolvedBackendConfig, type ResolvedReplicaOptions } from '../model/index.ts'
 import {
   CallLane,
@@ -22,6 +22,8 @@ import { RestartPolicy } from './restart-policy.ts'
 const SILENCE_MS = 3_000
 /** Misses of `checkHealth` in a row that cost a replica its place. */
 const HEALTH_MISSES = 3
+/** Share of its memory limit at which a replica is replaced before it dies of it. */
+const RECYCLE_SHARE = 0.9
 
 /** The backend as it should be. */
 export interface BackendSpec {
@@ -59,7 +61,7 @@ export interface ReplicaEvent {
   readonly kind: 'replica'
   readonly backend: string
   readonly replicaId: string
-  readonly state: 'starting' | 'ready' | 'draining' | 'stopped' | 'died'
+  readonly state: 'starting' | 'ready' | 'draining' | 'stopped' | 'died' | 'recycled'
   readonly reason?: string
 }
 
@@ -84,8 +86,11 @@ interface Replica {
   readonly lane: CallLane
   readonly stopOutbound: () => void
   stopHealth: Stop
+  stopMemoryWatch: Stop
   probing: boolean
   stopping: boolean
+  /** Why it was ended, where its host only knows that it was. */
+  verdict: string | undefined
 }
 
 /**
@@ -149,7 +154,7 @@ export class BackendSupervisor {
       draining: replicas.filter((replica) => replica.state === 'draining').length,
       queued: this.queue.queued,
       ongoing: this.queue.ongoing,
-      crashLooping: this.#restarts.isCrashLooping,
+      crashLooping: this.#restarts.isCrashLooping(this.#seams.clock.nowMs()),
       replicas: Object.fromEntries(
         replicas.map(({ id, state, lane }) => [
           id,
@@ -161,34 +166,48 @@ export class BackendSupervisor {
 
   /** Starts all replicas side by side; resolves when all are ready. When one fails, none is left, and the first failure is thrown. */
   async start(): Promise<void> {
-    const started = await Promise.allSettled(Array.from({ length: this.#spec.config.numReplicas }, () => this.#startOne()))
-    const failed = started.find((result): result is PromiseRejectedResult => result.status === 'rejected')
-    if (failed === undefined) return this.#followLoad()
-    await this.stop(0)
-    throw failed.reason
+    const starts = Array.from({ length: this.#spec.config.numReplicas }, () => this.#startOne())
+    try {
+      await Promise.all(starts)
+      this.#followLoad()
+    } catch (error) {
+      // The others need not go on, however long they would take.
+      await this.stop(0)
+      await Promise.allSettled(starts)
+      throw error
+    }
   }
 
   /** Makes a new config so, without restarting a replica; resolves when it is in force. */
   async update(config: ResolvedBackendConfig): Promise<void> {
     const before = this.#spec
     if (this.#description !== undefined) checkAgainst(before.tag, config, this.#description)
+    const { autoscaling } = config
+    const isBoundsOnly = autoscaling !== undefined && config.numReplicas === before.config.numReplicas
+    const wantedBefore = this.#wanted
+    const wanted = isBoundsOnly ? Math.max(autoscaling.minReplicas, Math.min(autoscaling.maxReplicas, wantedBefore)) : config.numReplicas
+    const old = this.#ready
     this.#spec = { ...before, config }
-    const replicas = this.#ready
+    this.#restarts.forget()
     try {
+      // What may fail comes first, and leaves the replicas that serve as they are.
+      if (wanted > wantedBefore) await this.#scaleTo(wanted)
       if (config.userConfig !== before.config.userConfig && config.userConfig !== undefined) {
-        await Promise.all(replicas.map((replica) => replica.hosted.control.reconfigure(config.userConfig)))
+        await Promise.all(old.map(({ hosted }) => unlessDead(hosted.control.reconfigure(config.userConfig))))
       }
     } catch (error) {
       this.#spec = before
+      this.#wanted = wantedBefore
+      for (const replica of this.#ready) {
+        if (old.includes(replica)) continue
+        void this.#track(this.#retire(replica, before.config.gracefulShutdownTimeoutMs))
+        void this.#startWhenDue(0)
+      }
       throw error
     }
     this.queue.configure(queueLimits(config))
-    await Promise.all(replicas.map((replica) => replica.hosted.control.configure(runtimeLimits(config))))
-    const { autoscaling } = config
-    const isBoundsOnly = autoscaling !== undefined && config.numReplicas === before.config.numReplicas
-    await this.#scaleTo(
-      isBoundsOnly ? Math.max(autoscaling.minReplicas, Math.min(autoscaling.maxReplicas, this.#wanted)) : config.numReplicas,
-    )
+    await Promise.all(old.map(({ hosted }) => unlessDead(hosted.control.configure(runtimeLimits(config)))))
+    await this.#scaleTo(wanted)
     this.#followLoad()
   }
 
@@ -215,7 +234,10 @@ export class BackendSupervisor {
   async stop(timeoutMs: number = this.#spec.config.gracefulShutdownTimeoutMs): Promise<void> {
     this.#abort.abort(new ServeError('ERR_CANCELLED', `backend ${this.#spec.tag} is stopped`))
     this.#autoscaler?.stop()
-    await Promise.all([...[...this.#replicas.values()].map((replica) => this.#retire(replica, timeoutMs)), ...this.#draining])
+    const drained = [...[...this.#replicas.values()].map((replica) => this.#retire(replica, timeoutMs)), ...this.#draining]
+    await this.#within(Promise.all(drained), timeoutMs)
+    // What was draining before may have been promised more time.
+    await Promise.all([...this.#replicas.values()].map((replica) => this.#end(replica)))
     this.queue.failAll(() => new ServeError('ERR_NO_REPLICA', `backend ${this.#spec.tag} was stopped`, { outcome: 'not-started' }))
     this.queue.close()
   }
@@ -278,7 +300,8 @@ export class BackendSupervisor {
   }
 
   async #startOne(): Promise<void> {
-    const { tag, config, replicaOptions } = this.#spec
+    const spec = this.#spec
+    const { tag, config, replicaOptions } = spec
     const id = `${tag}#${randomName(this.#seams.random, 6)}`
     const host = this.#seams.hosts.get(replicaOptions.isolation)
     if (host === undefined)
@@ -292,6 +315,10 @@ export class BackendSupervisor {
         await hosted.stop()
         throw this.#abort.signal.reason
       }
+      if (!(await this.#catchUp(hosted, spec))) {
+        this.#seams.ledger.giveBack(id)
+        return
+      }
       await this.#admit(id, hosted)
     } catch (error) {
       this.#seams.ledger.giveBack(id)
@@ -299,6 +326,29 @@ export class BackendSupervisor {
     } finally {
       this.#starting--
     }
+  }
+
+  /** Brings a replica that was starting to the config in force now. False, and it is ended, when its code is not the one wanted any more. */
+  async #catchUp(hosted: HostedReplica, spec: BackendSpec): Promise<boolean> {
+    let { config } = spec
+    try {
+      while (config !== this.#spec.config && !this.#isOutdated(spec)) {
+        const before = config
+        config = this.#spec.config
+        await hosted.control.configure(runtimeLimits(config))
+        if (config.userConfig !== before.userConfig && config.userConfig !== undefined) await hosted.control.reconfigure(config.userConfig)
+      }
+    } catch (error) {
+      await hosted.stop()
+      throw error
+    }
+    if (!this.#isOutdated(spec)) return true
+    await hosted.stop()
+    return false
+  }
+
+  #isOutdated({ code, initArgs }: BackendSpec): boolean {
+    return code !== this.#spec.code || initArgs !== this.#spec.initArgs
   }
 
   async #startAt(host: ReplicaHost, spec: ReplicaSpec, timeoutMs: number): Promise<HostedReplica> {
@@ -310,8 +360,16 @@ export class BackendSupervisor {
       const message = `backend ${spec.backend}: replica ${spec.replicaId} was not ready within ${timeoutMs} ms (startTimeoutMs)`
       attempt.abort(new ServeError('ERR_BACKEND_START_FAILED', message))
     })
+    const starting = host.start(spec, attempt.signal)
     try {
-      return await raceAbort(host.start(spec, attempt.signal), attempt.signal)
+      return await raceAbort(starting, attempt.signal)
+    } catch (error) {
+      // A host that did not hear of it in time: nobody waits for its replica any more.
+      starting.then(
+        (hosted) => hosted.stop(),
+        () => undefined,
+      )
+      throw error
     } finally {
       stopTimer()
       this.#abort.signal.removeEventListener('abort', giveUp)
@@ -338,27 +396,34 @@ export class BackendSupervisor {
       lane,
       stopOutbound: serveOutbound(hosted.outbound, router, turns),
       stopHealth: () => {},
+      stopMemoryWatch: () => {},
       probing: false,
       stopping: false,
+      verdict: undefined,
     }
     this.#replicas.set(id, replica)
     this.queue.addLane(lane)
     void hosted.whenGone.then((end) => this.#onGone(replica, end))
     if (hosted.description.hasCheckHealth) this.#watchHealth(replica)
+    this.#watchMemory(replica)
     this.#tell(id, 'ready')
   }
 
   #onGone(replica: Replica, end: ReplicaEnd): void {
     if (!this.#replicas.delete(replica.id)) return
+    const reason = replica.verdict ?? end.reason
     this.#seams.ledger.giveBack(replica.id)
     replica.stopHealth()
+    replica.stopMemoryWatch()
     replica.stopOutbound()
-    this.queue.removeLane(replica.lane, `replica ${replica.id} ended (${end.reason})`)
-    if (replica.stopping || this.#abort.signal.aborted) return this.#tell(replica.id, 'stopped')
-    this.#lastFailure = end.reason
-    this.#tell(replica.id, 'died', end.reason)
-    this.#seams.log.warn({ backend: this.#spec.tag, replica: replica.id, reason: end.reason }, 'replica.died')
-    this.#replaceAfterDeath()
+    const wasStopped = replica.stopping || this.#abort.signal.aborted
+    this.queue.removeLane(replica.lane, `replica ${replica.id} ended (${reason})`, !wasStopped && end.placeGone !== true)
+    if (wasStopped) return this.#tell(replica.id, 'stopped')
+    this.#lastFailure = reason
+    this.#tell(replica.id, 'died', reason)
+    this.#seams.log.warn({ backend: this.#spec.tag, replica: replica.id, reason }, 'replica.died')
+    if (end.placeGone === true) void this.#startWhenDue(0)
+    else this.#replaceAfterDeath()
   }
 
   #replaceAfterDeath(): void {
@@ -391,17 +456,30 @@ export class BackendSupervisor {
     replica.stopping = true
     replica.state = 'draining'
     replica.stopHealth()
+    replica.stopMemoryWatch()
     this.#tell(replica.id, 'draining')
-    const drained = this.queue.drainLane(replica.lane)
+    await this.#within(this.queue.drainLane(replica.lane), timeoutMs)
+    await this.#end(replica)
+  }
+
+  /** Ends it now. What it said last is heard before its calls are told. */
+  async #end(replica: Replica): Promise<void> {
+    await replica.hosted.stop()
+    this.#onGone(replica, await replica.hosted.whenGone)
+  }
+
+  /** Waits for work, but not longer than so many milliseconds. */
+  async #within(work: Promise<unknown>, timeoutMs: number): Promise<void> {
     let stopTimer: Stop = () => {}
     const timeUp = new Promise<void>((resolve) => {
       if (timeoutMs > 0) stopTimer = this.#seams.clock.after(timeoutMs, resolve)
       else resolve()
     })
-    await Promise.race([drained, timeUp])
-    stopTimer()
-    await replica.hosted.stop()
-    this.#onGone(replica, { reason: 'stopped', expected: true })
+    try {
+      await Promise.race([work, timeUp])
+    } finally {
+      stopTimer()
+    }
   }
 
   /** A call in a replica is past its deadline. When its event loop does not even answer a ping, the replica hangs and is ended. */
@@ -413,11 +491,8 @@ export class BackendSupervisor {
     replica.probing = false
     if (alive || !this.#replicas.has(replica.id)) return
     this.#seams.log.warn({ backend: this.#spec.tag, replica: replica.id }, 'replica.hangs')
-    await replica.hosted.stop()
-    this.#onGone(replica, {
-      reason: `its event loop did not turn for ${SILENCE_MS} ms and a call in it was past its deadline`,
-      expected: false,
-    })
+    replica.verdict = `its event loop did not turn for ${SILENCE_MS} ms and a call in it was past its deadline`
+    await this.#end(replica)
   }
 
   #watchHealth(replica: Replica): void {
@@ -437,6 +512,53 @@ export class BackendSupervisor {
       this.#replaceAfterDeath()
     }
     replica.stopHealth = this.#seams.clock.after(this.#spec.config.healthCheckPeriodMs, () => void check())
+  }
+
+  /** Where there is a limit: looks at the heap with the period of the health checks. */
+  #watchMemory(replica: Replica): void {
+    const { memoryLimitBytes } = this.#spec.replicaOptions
+    if (memoryLimitBytes === undefined || replica.hosted.control.usage === undefined) return
+    const look = async (): Promise<void> => {
+      const heapBytes = await this.#heapOf(replica)
+      const isOver = heapBytes > RECYCLE_SHARE * memoryLimitBytes
+      const reason = `its heap holds ${heapBytes} bytes, memoryLimitBytes is ${memoryLimitBytes}`
+      if (this.#isRetired(replica) || (isOver && (await this.#recycle(replica, reason)))) return
+      lookAgain()
+    }
+    const lookAgain = (): void => {
+      replica.stopMemoryWatch = this.#seams.clock.after(this.#spec.config.healthCheckPeriodMs, () => void look())
+    }
+    lookAgain()
+  }
+
+  async #heapOf({ hosted: { control } }: Replica): Promise<number> {
+    let heapBytes = 0
+    const usage = (control.usage?.() ?? Promise.resolve(undefined)).then((known) => {
+      heapBytes = known?.heapBytes ?? 0
+    })
+    await this.#answersWithin(usage, this.#spec.config.healthCheckTimeoutMs)
+    return heapBytes
+  }
+
+  /** Replaces a replica that serves well so far: the new one is ready before the old one drains. False when none could be started; it stays then. */
+  async #recycle(replica: Replica, reason: string): Promise<boolean> {
+    try {
+      await this.#startOne()
+    } catch (error) {
+      this.#noteFailedStart(error)
+      return this.#isRetired(replica)
+    }
+    if (this.#isRetired(replica)) return true
+    this.#seams.log.info({ backend: this.#spec.tag, replica: replica.id, reason }, 'replica.recycled')
+    this.#tell(replica.id, 'recycled', reason)
+    void this.#track(this.#retire(replica, this.#spec.config.gracefulShutdownTimeoutMs))
+    // More may be wanted by now than when the new one was started.
+    void this.#startWhenDue(0)
+    return true
+  }
+
+  #isRetired(replica: Replica): boolean {
+    return replica.stopping || !this.#replicas.has(replica.id)
   }
 
   #answersWithin(answer: Promise<void>, timeoutMs: number): Promise<boolean> {
@@ -484,6 +606,15 @@ export class BackendSupervisor {
 
   #tell(replicaId: string, state: ReplicaEvent['state'], reason?: string): void {
     this.#seams.onChange({ kind: 'replica', backend: this.#spec.tag, replicaId, state, ...(reason !== undefined && { reason }) })
+  }
+}
+
+/** A replica that dies meanwhile needs no new config: the one that replaces it has it from the start. */
+async function unlessDead(work: Promise<void>): Promise<void> {
+  try {
+    await work
+  } catch (error) {
+    if (!isServeError(error, 'ERR_REPLICA_DIED')) throw error
   }
 }
 

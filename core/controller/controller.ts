@@ -21,7 +21,7 @@ import {
   withTraffic,
 } from '../model/index.ts'
 import { type BackendQueue, Router } from '../router/index.ts'
-import { type AppAction, type AppSpec, planApp } from './app-plan.ts'
+import type { AppAction, AppSpec } from './app-plan.ts'
 import {
   type BackendSpec,
   type BackendStatus,
@@ -37,7 +37,7 @@ import { forgetBackend, forgetEndpoint, keepBackend, keepDeployed, keepEndpoint,
 const FIRST_RETRY_MS = 1_000
 const LONGEST_RETRY_MS = 60_000
 
-import { type RolloutOptions, type RolloutResult, resolveRollout, runRollout, type StepObservation } from './rollout.ts'
+import type { RolloutOptions, RolloutResult, StepObservation } from './rollout.ts'
 
 /** What a controller needs from its instance; the rest of the supervisors' seams it brings itself. */
 export type ControllerSeams = Omit<SupervisorSeams, 'router' | 'onChange'> & {
@@ -215,6 +215,7 @@ export class Controller {
    * names is taken away. Deploying the same again does nothing. When a backend does not start, no endpoint has changed.
    */
   async deploy(app: AppSpec): Promise<void> {
+    const { planApp } = await import('./app-plan.ts')
     const actions = planApp(app, {
       backends: new Map([...this.#supervisors].map(([tag, { spec }]) => [tag, spec])),
       endpoints: this.#endpoints,
@@ -272,6 +273,7 @@ export class Controller {
   async rollout(endpoint: string, backend: string, options: RolloutOptions = {}): Promise<RolloutResult> {
     const { policy } = this.#endpointOf(endpoint)
     requireBackend(endpoint, backend, this.#supervisors)
+    const { resolveRollout, runRollout } = await import('./rollout.ts')
     const resolved = resolveRollout(options)
     const others = policy.entries.map((entry) => entry.backend).filter((tag) => tag !== backend)
     const result = await runRollout(policy, backend, resolved, {

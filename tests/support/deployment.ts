@@ -1,6 +1,12 @@
 import { SILENT } from '../../core/base/index.ts'
-import { type BackendSpec, Controller, type ServeEvent } from '../../core/controller/index.ts'
-import { type BackendConfig, type EndpointOptions, resolveBackendConfig, resolveReplicaOptions } from '../../core/model/index.ts'
+import { type BackendSpec, Controller, ResourceLedger, type ServeEvent } from '../../core/controller/index.ts'
+import {
+  type BackendConfig,
+  type EndpointOptions,
+  resolveBackendConfig,
+  resolveReplicaOptions,
+  resolveResources,
+} from '../../core/model/index.ts'
 import { InProcessHost } from '../../core/replica/index.ts'
 import { JSON_LIMITS } from '../../core/request/index.ts'
 import { ServeHandle } from '../../core/router/index.ts'
@@ -30,6 +36,7 @@ export class Deployment {
     this.controller = new Controller({
       hosts: new Map([['inline', this.host]]),
       jsonLimits: JSON_LIMITS,
+      ledger: new ResourceLedger(resolveResources({ cpu: 4 })),
       clock: this.clock,
       turns: this.turns,
       random: this.random,

@@ -7,6 +7,8 @@ export interface MortalReplica {
   die(reason?: string): Promise<void>
   /** Its event loop stops: pings and health checks stay without an answer. */
   hang(): void
+  /** What it says of its heap from now on. */
+  grow(heapBytes: number): void
   readonly stopped: boolean
 }
 
@@ -33,6 +35,7 @@ export class MortalHost implements ReplicaHost {
     await this.onStart(spec, signal)
     const hosted = await this.#inner.start(spec, signal)
     let hangs = false
+    let heapBytes = 0
     let stopped = false
     let end: (end: ReplicaEnd) => void = () => {}
     const whenGone = new Promise<ReplicaEnd>((resolve) => {
@@ -50,6 +53,9 @@ export class MortalHost implements ReplicaHost {
       hang: () => {
         hangs = true
       },
+      grow: (bytes) => {
+        heapBytes = bytes
+      },
       get stopped() {
         return stopped
       },
@@ -63,6 +69,7 @@ export class MortalHost implements ReplicaHost {
         reconfigure: (userConfig) => hosted.control.reconfigure(userConfig),
         checkHealth: () => orHang(() => hosted.control.checkHealth()),
         ping: () => orHang(() => hosted.control.ping()),
+        usage: async () => ({ heapBytes }),
       },
       stop: () => finish({ reason: 'stopped', expected: true }),
     }

@@ -59,7 +59,7 @@ export class RuntimeBench {
   }
 
   /** Sends calls in one message; each `[id, data, method?, msLeft?]`. */
-  send(...calls: readonly (readonly [id: number, data?: unknown, method?: string, msLeft?: number])[]): void {
+  send(...calls: readonly (readonly [id: number, data?: unknown, method?: string | undefined, msLeft?: number])[]): void {
     this.#port.post(frameOf(calls))
     this.turns.run()
   }
@@ -102,7 +102,7 @@ export class RuntimeBench {
   }
 }
 
-function frameOf(calls: readonly (readonly [id: number, data?: unknown, method?: string, msLeft?: number])[]): unknown[] {
+function frameOf(calls: readonly (readonly [id: number, data?: unknown, method?: string | undefined, msLeft?: number])[]): unknown[] {
   return calls.flatMap(([id, data, method, msLeft = 1_000]) => [id, msLeft, method === undefined ? 0 : JSON.stringify({ m: method }), data])
 }
 

@@ -1,0 +1,241 @@
+import { expect } from 'chai'
+import { SILENT } from '../../core/base/index.ts'
+import type { BackendConfig, Client, HttpOptions, Logger, ReplicaOptions, ServeError } from '../../node/index.ts'
+import * as serve from '../../node/index.ts'
+
+const MIB = 2 ** 20
+
+/** What a test does to a replica from the inside. By value: nothing of this file may be in it. */
+class Victim {
+  readonly kept: number[][] = []
+  pid(): number {
+    return process.pid
+  }
+  // biome-ignore lint/suspicious/noExplicitAny: a request of either kind
+  call(request: any): unknown {
+    return request.data
+  }
+  /** Never ends. */
+  hang(): Promise<never> {
+    return new Promise(() => {})
+  }
+  /** Answers in the second replica that sees it; in the first it waits for the end. */
+  // biome-ignore lint/suspicious/noExplicitAny: see above
+  async hangUnless(request: any): Promise<unknown> {
+    return request.data === process.pid ? new Promise(() => {}) : 'answered'
+  }
+  loop(): never {
+    for (;;);
+  }
+  /** One allocation that no heap can hold. */
+  allocate(): number {
+    return JSON.stringify(
+      'x'
+        .repeat(2 ** 28)
+        .split('')
+        .map((letter) => [letter]),
+    ).length
+  }
+  /** Keeps a MiB more, until it holds `data` of them. */
+  // biome-ignore lint/suspicious/noExplicitAny: see above
+  leak(request: any): number {
+    if (this.kept.length < request.data) this.kept.push(new Array(131_072).fill(1.5))
+    return this.kept.length
+  }
+}
+
+interface Options {
+  readonly replicaOptions: ReplicaOptions
+  readonly config?: BackendConfig
+  readonly http?: HttpOptions | false
+}
+
+/** An instance with the backend and endpoint `victim`. */
+async function withVictim({ replicaOptions, config = {}, http = false }: Options, check: (client: Client) => Promise<void>): Promise<void> {
+  await using client = await serve.start({ http, logger: SILENT as Logger })
+  await client.createBackend('victim', Victim, { replicaOptions, config })
+  await client.createEndpoint('victim', { backend: 'victim', route: '/victim', methods: ['GET', 'POST'] })
+  await check(client)
+}
+
+const victim = (client: Client) => client.getHandle<typeof Victim>('victim')
+
+/** Resolves when the backend has so many replicas ready and none starting. */
+async function whenReady(client: Client, tag: string, ready: number): Promise<void> {
+  for (;;) {
+    const backend = (await client.status()).backends[tag]
+    if (backend?.ready === ready && backend.starting === 0) return
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+}
+
+/** Resolves when so many calls are in replicas. */
+async function whenOngoing(client: Client, ongoing: number): Promise<void> {
+  while ((await client.status()).backends.victim?.ongoing !== ongoing) await new Promise((resolve) => setImmediate(resolve))
+}
+
+const errorOf = async (work: PromiseLike<unknown>): Promise<ServeError> => {
+  try {
+    await work
+  } catch (error) {
+    return error as ServeError
+  }
+  throw new Error('the call was answered')
+}
+
+/** received = admitted + rejected, admitted = succeeded + failed + cancelled, nothing left. */
+async function expectConserved(client: Client): Promise<void> {
+  const { queued, ongoing, calls } = (await client.status()).backends.victim as unknown as {
+    queued: number
+    ongoing: number
+    calls: Record<string, number>
+  }
+  const { received = 0, admitted = 0, rejected = 0, succeeded = 0, failed = 0, cancelled = 0 } = calls
+  expect([queued, ongoing, received - admitted - rejected, admitted - succeeded - failed - cancelled]).to.deep.equal([0, 0, 0, 0])
+}
+
+describe('replicas that fail', () => {
+  describe('a process that is killed', () => {
+    const replicaOptions = { isolation: 'process' } as const
+
+    it('fails what it had started as perhaps run, and the next call is answered by another process', () =>
+      withVictim({ replicaOptions }, async (client) => {
+        const pid = await victim(client).pid.remote()
+        const hanging = errorOf(victim(client).hang.remote())
+        await whenOngoing(client, 1)
+        // The frame that says that it started leaves the process before this answer does.
+        await victim(client).remote('a')
+        process.kill(pid, 'SIGKILL')
+        expect(await hanging).to.include({ code: 'ERR_REPLICA_DIED', outcome: 'started-unknown' })
+        expect(await victim(client).pid.remote()).not.to.equal(pid)
+        await expectConserved(client)
+      }))
+
+    it('has an idempotent call answered by another process, once more', () =>
+      withVictim({ replicaOptions, config: { idempotent: true } }, async (client) => {
+        const pid = await victim(client).pid.remote()
+        const answer = victim(client).hangUnless.remote(pid)
+        await victim(client).remote('a')
+        process.kill(pid, 'SIGKILL')
+        expect(await answer).to.equal('answered')
+        expect((await client.status()).backends.victim).to.have.nested.property('calls.retried', 1)
+        await expectConserved(client)
+      }))
+
+    it('has calls that it never started answered by another process', () =>
+      withVictim({ replicaOptions, config: { maxConcurrentQueries: 1 } }, async (client) => {
+        const pid = await victim(client).pid.remote()
+        const hanging = errorOf(victim(client).hang.remote())
+        await whenOngoing(client, 1)
+        const waiting = ['a', 'b', 'c'].map((data) => victim(client).remote(data))
+        process.kill(pid, 'SIGKILL')
+        expect(await hanging).to.include({ code: 'ERR_REPLICA_DIED', outcome: 'started-unknown' })
+        expect(await Promise.all(waiting)).to.deep.equal(['a', 'b', 'c'])
+        await expectConserved(client)
+      }))
+
+    it('leaves no caller without a word, whatever was under way', () =>
+      withVictim({ replicaOptions, config: { numReplicas: 2, idempotent: true } }, async (client) => {
+        const pid = await victim(client).pid.remote()
+        const calls = Array.from({ length: 300 }, (_, i) =>
+          victim(client)
+            .remote(i)
+            .then(
+              () => 'answered',
+              (error: ServeError) => error.code,
+            ),
+        )
+        process.kill(pid, 'SIGKILL')
+        const ends = await Promise.all(calls)
+        expect(ends.filter((end) => end !== 'answered' && end !== 'ERR_REPLICA_DIED')).to.deep.equal([])
+        await whenReady(client, 'victim', 2)
+        await expectConserved(client)
+      }))
+
+    it('makes a payload that does it twice refused with 422, over HTTP too, while others flow', () =>
+      withVictim({ replicaOptions, http: { port: 0 } }, async (client) => {
+        const post = (body: string) =>
+          client.fetch(
+            new Request('http://shoal.test/victim', {
+              method: 'POST',
+              body,
+              headers: { 'x-serve-call-method': body === 'bad' ? 'loop' : '' },
+            }),
+          )
+        for (let i = 0; i < 2; i++) {
+          const pid = await victim(client).pid.remote()
+          const answer = post('bad')
+          await whenOngoing(client, 1)
+          while ((await errorOf(victim(client).options({ timeoutMs: 20 }).remote(i))).code !== 'ERR_TIMEOUT');
+          process.kill(pid, 'SIGKILL')
+          expect((await answer).status).to.equal(502)
+          await whenReady(client, 'victim', 1)
+        }
+        const refused = await post('bad')
+        expect([refused.status, ((await refused.json()) as { code: string }).code]).to.deep.equal([422, 'ERR_POISON'])
+        expect((await post('good')).status).to.equal(200)
+      })).timeout(20_000)
+  })
+
+  describe('a giant allocation', () => {
+    it('in a process costs that replica only, and another takes its place', () =>
+      withVictim({ replicaOptions: { isolation: 'process', memoryLimitBytes: 64 * MIB } }, async (client) => {
+        await client.createBackend('neighbour', (request: { data: unknown }) => request.data, { replicaOptions: { isolation: 'process' } })
+        await client.createEndpoint('neighbour', { backend: 'neighbour' })
+        const before = Object.keys((await client.status()).backends.neighbour?.replicas ?? {})
+        expect(await errorOf(victim(client).allocate.remote())).to.include({ code: 'ERR_REPLICA_DIED', outcome: 'started-unknown' })
+        expect(await client.getHandle('neighbour').remote('still here')).to.equal('still here')
+        expect(Object.keys((await client.status()).backends.neighbour?.replicas ?? {})).to.deep.equal(before)
+        expect(await victim(client).remote('back')).to.equal('back')
+        await expectConserved(client)
+      })).timeout(30_000)
+  })
+
+  for (const isolation of ['thread', 'process'] as const) {
+    it(`a leak in a ${isolation} is recycled before it kills: no call fails`, () =>
+      withVictim({ replicaOptions: { isolation, memoryLimitBytes: 64 * MIB }, config: { healthCheckPeriodMs: 50 } }, async (client) => {
+        let isRecycled = false
+        const events = client.watch()
+        const watching = (async () => {
+          for await (const event of events) if (event.kind === 'replica' && event.state === 'recycled') isRecycled = true
+        })()
+        const failures: unknown[] = []
+        while (!isRecycled)
+          await victim(client)
+            .leak.remote(56)
+            .catch((error: unknown) => failures.push(error))
+        for (let i = 0; i < 50; i++)
+          await victim(client)
+            .leak.remote(10)
+            .catch((error: unknown) => failures.push(error))
+        expect(failures).to.deep.equal([])
+        expect((await client.status()).backends.victim?.crashLooping).to.equal(false)
+        await expectConserved(client)
+        await client.close()
+        await watching
+      })).timeout(20_000)
+  }
+
+  it('an endless loop in a thread: the call times out, the replica is replaced in time, and another backend answers meanwhile', () =>
+    withVictim({ replicaOptions: { isolation: 'thread' } }, async (client) => {
+      await client.createBackend('neighbour', (request: { data: unknown }) => request.data)
+      await client.createEndpoint('neighbour', { backend: 'neighbour' })
+      const neighbour = client.getHandle('neighbour')
+      const [before] = Object.keys((await client.status()).backends.victim?.replicas ?? {})
+      const startedAtMs = performance.now()
+      let isReplaced = false
+      let answered = 0
+      const asking = (async () => {
+        for (; !isReplaced; answered++) await neighbour.remote(answered)
+      })()
+      const looping = await errorOf(victim(client).options({ timeoutMs: 500 }).loop.remote())
+      expect(looping).to.include({ code: 'ERR_TIMEOUT', outcome: 'started-unknown' })
+      expect(await victim(client).remote('back')).to.equal('back')
+      isReplaced = true
+      await asking
+      expect(performance.now() - startedAtMs).to.be.lessThan(500 + 5_000)
+      expect(answered).to.be.greaterThan(1_000)
+      expect(Object.keys((await client.status()).backends.victim?.replicas ?? {})).not.to.include(before)
+      await expectConserved(client)
+    })).timeout(15_000)
+})
