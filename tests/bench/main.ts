@@ -1,7 +1,9 @@
 /** The benchmark: `npm run bench`. Compares Shoal with hand-written code and with its peers, in ratios inside one interleaved run. */
+
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism, loadavg } from 'node:os'
 import { isShoal } from './contender.ts'
+import { faqTable } from './faq.ts'
 import { checks } from './goals.ts'
 import { groups } from './groups.ts'
 import { chooseLoadGenerator } from './load-generator.ts'
@@ -87,7 +89,8 @@ function report(conditions: string, options: BenchOptions, entries: readonly Ent
     'Each contender runs in a fresh process, once a round, in random order.',
     'Only ratios count: they are taken inside a round, then the median with (min-max).',
   ].join(' ')
-  return [`${conditions}.`, intro, ...tables, goalTable(verdicts), goalSummary(verdicts)].join('\n\n')
+  const parts = [`${conditions}.`, intro, ...tables, faqTable(rounds), goalTable(verdicts), goalSummary(verdicts)]
+  return parts.filter((part) => part !== '').join('\n\n')
 }
 
 function toJson(conditions: string, entries: readonly Entry[], rounds: readonly Round[]): string {
