@@ -10,6 +10,7 @@ const DOORS: Readonly<Record<string, string>> = {
   'shoal/core': 'core/index.ts',
   'shoal/replica (node)': 'node/replica.ts',
   'shoal/replica (browser)': 'browser/replica.ts',
+  'shoal/service-worker': 'browser/service-worker.ts',
 }
 
 const SNAPSHOT = 'tests/guards/surface.json'
