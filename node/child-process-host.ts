@@ -1,9 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { wrapControl } from '../core/adapters/comlink/index.ts'
+import { explainEnd, wrapControl } from '../core/adapters/comlink/index.ts'
 import type { HostedReplica, ReplicaEnd, ReplicaHost, ReplicaSpec } from '../core/replica/index.ts'
 import { splitChannel } from './process-channel.ts'
-import { explainEnd } from './worker-threads-host.ts'
 
 /**
  * Replicas in child processes: a bound for memory as well as for the processor. A giant allocation or a crash of native code costs that replica only.
@@ -31,6 +30,7 @@ export class ChildProcessHost implements ReplicaHost {
       return { description, port, outbound, control, whenGone, stop }
     } catch (error) {
       await stop()
+      if (signal.aborted) throw signal.reason
       throw await explainEnd(error, spec, whenGone)
     } finally {
       signal.removeEventListener('abort', abort)

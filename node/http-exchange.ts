@@ -1,8 +1,10 @@
 import { isAscii } from 'node:buffer'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { ServeError } from '../core/base/index.ts'
-import { type BodyReader, type Exchange, type GoneListener, isLoopbackHost } from '../core/gateway/index.ts'
+import { type BodyLimits, type BodyReader, type Exchange, type GoneListener, isLoopbackHost } from '../core/gateway/index.ts'
 import type { RawBody } from '../core/request/index.ts'
+import { Upload } from '../core/service/index.ts'
+import { IncomingBody } from './incoming-body.ts'
 
 /** What a server settles for all its exchanges. */
 export interface NodeExchangeRules {
@@ -22,6 +24,7 @@ export class NodeExchange implements Exchange {
   readonly #rules: NodeExchangeRules
   /** True while the client waits for `100 Continue` before it sends its body. */
   #expectsContinue: boolean
+  #body: IncomingBody | undefined
   #listener: GoneListener | undefined
   #caughtUp: (() => void) | undefined
   #isGone = false
@@ -56,24 +59,36 @@ export class NodeExchange implements Exchange {
     return isLoopbackHost(address.startsWith('::ffff:') ? address.slice(7) : address)
   }
 
-  readBody(limitBytes: number, done: BodyReader): void {
+  readBody({ knownBytes, bufferBytes, maxBytes }: BodyLimits, done: BodyReader): void {
     const request = this.#request
-    if (this.#expectsContinue) {
-      this.#expectsContinue = false
-      this.#response.writeContinue()
-    }
+    if (knownBytes > bufferBytes) return done(undefined, undefined, this.#open(maxBytes))
+    this.#askForBody()
     const chunks: Buffer[] = []
     let total = 0
     const onData = (chunk: Buffer): void => {
       chunks.push(chunk)
       total += chunk.length
-      if (total <= limitBytes) return
+      if (total <= bufferBytes) return
+      request.off('data', onData).off('end', onEnd)
+      if (total <= maxBytes) return done(undefined, undefined, this.#open(maxBytes, Buffer.concat(chunks)))
       // The rest is read and dropped, so that a client that still sends hears the answer.
-      request.off('data', onData).off('end', onEnd).resume()
-      done(new ServeError('ERR_PAYLOAD_TOO_LARGE', `the body has more than ${limitBytes} bytes, the limit http.maxBodyBytes`), undefined)
+      request.resume()
+      done(new ServeError('ERR_PAYLOAD_TOO_LARGE', `the body has more than ${maxBytes} bytes, the limit http.maxBodyBytes`), undefined)
     }
     const onEnd = (): void => done(undefined, toRawBody(chunks, total))
     request.on('data', onData).on('end', onEnd)
+  }
+
+  #open(limitBytes: number, first?: Uint8Array): Upload {
+    const body = new IncomingBody(this.#request, limitBytes, () => this.#askForBody())
+    this.#body = body
+    return new Upload(() => body.next(), { first, limitBytes })
+  }
+
+  #askForBody(): void {
+    if (!this.#expectsContinue) return
+    this.#expectsContinue = false
+    this.#response.writeContinue()
   }
 
   respond(status: number, headers: string[], body: string | Uint8Array | undefined): void {
@@ -86,6 +101,7 @@ export class NodeExchange implements Exchange {
     // An ASCII text as latin1: cheaper, and Node, which encodes head and text together, leaves the head as it is.
     if (typeof body === 'string' && body.length === bytes) response.end(body, 'latin1')
     else response.end(body)
+    this.#body?.discard()
     if (response.writableLength > 0) this.#watchReader()
   }
 
@@ -111,6 +127,7 @@ export class NodeExchange implements Exchange {
   end(): void {
     if (this.#isGone) return
     this.#response.end()
+    this.#body?.discard()
     if (this.#response.writableLength > 0) this.#watchReader()
   }
 

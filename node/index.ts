@@ -53,8 +53,8 @@ export interface StartOptions {
   readonly detached?: boolean
   /** The gateway; false for none. @default { host: '127.0.0.1', port: 8000 } */
   readonly http?: StartHttpOptions | false
-  /** Takes peers. Not built yet: `ERR_UNSUPPORTED`. @default false */
-  readonly mesh?: boolean | 'lan' | object
+  /** Takes peers: on loopback with `true`, on every interface with `'lan'`. Not with `detached` yet: `ERR_UNSUPPORTED`. @default false */
+  readonly mesh?: boolean | 'lan' | MeshOptions
   /**
    * Folder where control state is kept: an acknowledged edit outlives a crash. Inline and `serve.worker` backends do not come back.
    * @default memory; when detached a folder of its own, erased at shutdown
@@ -80,18 +80,23 @@ const START_OPTIONS = ['name', 'detached', 'http', 'mesh', 'storage', 'resources
 export async function start(options: StartOptions = {}): Promise<Client> {
   checkStartOptions(options)
   if (options.detached === true) return new Client(await startDetached(toDaemonOptions(options)))
-  const log = options.logger ?? (pino({ name: 'shoal', level: 'info' }, pino.destination({ fd: 2, sync: true })) as Logger)
+  const log = options.logger ?? defaultLogger()
   const http = options.http === false ? undefined : resolveHttpOptions(await withMiddlewares(options.http ?? {}))
   const platform = nodePlatform(log)
   if (options.name !== undefined && (await hasInstance(options.name))) throw instanceExists(options.name)
   const store = options.storage === undefined ? undefined : await FileStateStore.open(options.storage)
+  const offered = options.resources === undefined ? platform : { ...platform, resources: options.resources }
+  const name = options.name ?? 'default'
+  const mesh = isGiven(options.mesh) ? await (await import('./mesh-hub.ts')).openMeshHub(options.mesh, name, offered) : undefined
   const instance = await LocalInstance.start(
-    { name: options.name ?? 'default', http, fetchOptions: http ?? resolveHttpOptions({}), store },
-    options.resources === undefined ? platform : { ...platform, resources: options.resources },
+    { name, http, fetchOptions: http ?? resolveHttpOptions({}), store, mesh: mesh?.hub },
+    offered,
   ).catch(async (error: unknown) => {
     await store?.close()
+    await mesh?.hub.close()
     throw error
   })
+  await mesh?.openDoor(instance)
   if (options.name !== undefined) await offerSocket(instance, options.name)
   return new Client(instance)
 }
@@ -141,9 +146,48 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
   return new Client(await attachToInstance(options.name ?? 'default'))
 }
 
-/** Joins a mesh. Not built yet: `ERR_UNSUPPORTED`. */
-export async function join(_ticket: string, _options: object = {}): Promise<never> {
-  throw new ServeError('ERR_UNSUPPORTED', 'join is not built yet; the mesh comes later')
+export interface JoinOptions {
+  /** Roles asked for, of those that the ticket grants. @default all of them */
+  readonly roles?: readonly MeshRole[]
+  /** What this node offers. @default what the machine has */
+  readonly resources?: Resources
+  /** Shown in the status. @default the name of the host and the process id */
+  readonly name?: string
+  /** For `placement.labels` of backends. @default `{ host }` */
+  readonly labels?: Readonly<Record<string, string>>
+  /** A gateway on this peer, for which the ticket must grant the role `gateway`. @default false */
+  readonly http?: HttpOptions | false
+  /** Where other peers may reach this one. @default free ports of 127.0.0.1 */
+  readonly mesh?: Pick<MeshOptions, 'listen' | 'announce'>
+  /** @default pino at `info` on stderr */
+  readonly logger?: Logger
+}
+
+const JOIN_OPTIONS = ['roles', 'resources', 'name', 'labels', 'http', 'mesh', 'logger'] as const
+
+/**
+ * Joins the instance that issued the ticket; this process becomes one of its peers. Rejects with `ERR_TICKET_INVALID`, `ERR_TICKET_EXPIRED`,
+ * `ERR_TICKET_USED`, `ERR_FORBIDDEN` for a role that is not granted, and `ERR_NO_CONTROLLER` when the issuer cannot be reached. `close()` leaves:
+ * replicas are handed over first.
+ */
+export async function join(ticket: string, options: JoinOptions = {}): Promise<Client> {
+  checkOptions('join', options, JOIN_OPTIONS)
+  const log = options.logger ?? defaultLogger()
+  const platform = nodePlatform(log)
+  const { joinMesh } = await import('./mesh-join.ts')
+  const instance = await joinMesh(
+    ticket,
+    {
+      name: options.name ?? `${hostname()}-${process.pid}`,
+      roles: options.roles,
+      labels: options.labels ?? {},
+      listen: options.mesh?.listen,
+      announce: options.mesh?.announce ?? [],
+      http: options.http === false ? undefined : options.http,
+    },
+    options.resources === undefined ? platform : { ...platform, resources: options.resources },
+  )
+  return new Client(instance)
 }
 
 /** Names a file that goes along with a backend, for `initArgs`; in the replica it has `url` and `bytes()`. */

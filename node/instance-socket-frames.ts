@@ -1,5 +1,6 @@
 import { Deserializer, Serializer } from 'node:v8'
 import { ServeError } from '../core/base/index.ts'
+import { refuseForeign } from './foreign-values.ts'
 
 /** Largest frame in bytes, head included; more is neither sent nor taken. */
 export const MAX_FRAME_BYTES: number = 64 * 1024 * 1024
@@ -12,6 +13,7 @@ const HEAD_BYTES = 5
  * structured clone throws, and `ERR_PAYLOAD_TOO_LARGE`.
  */
 export function encodeFrame(channel: number, value: unknown): Buffer {
+  refuseForeign(value)
   const serializer = new Serializer()
   serializer.writeHeader()
   serializer.writeValue(value)

@@ -1,6 +1,7 @@
 import type { Endpoint } from 'comlink'
 import { ServeError } from '../core/base/index.ts'
 import type { CallPort } from '../core/replica/index.ts'
+import { refuseForeign } from './foreign-values.ts'
 
 /** The two ends of `fork` have these in common. */
 export interface ProcessEnd {
@@ -17,6 +18,7 @@ export function splitChannel(end: ProcessEnd): { readonly control: Endpoint; rea
   const listeners: ((message: never) => void)[][] = [[], [], []]
   const waiting: unknown[][] = [[], [], []]
   const send = (strand: number, message: unknown): void => {
+    refuseForeign(message)
     if (end.connected !== false) end.send?.([strand, message])
   }
   end.on('message', (envelope) => {

@@ -1,13 +1,9 @@
 import { MessageChannel, Worker, type WorkerOptions } from 'node:worker_threads'
-import { wrapControl } from '../core/adapters/comlink/index.ts'
+import { explainEnd, wrapControl } from '../core/adapters/comlink/index.ts'
 import { ServeError } from '../core/base/index.ts'
-import type { HostedReplica, ReplicaEnd, ReplicaHost, ReplicaSpec } from '../core/replica/index.ts'
+import { type HostedReplica, type ReplicaEnd, type ReplicaHost, type ReplicaSpec, startedFlagsSize } from '../core/replica/index.ts'
 import { nodeEndpoint } from './node-endpoint.ts'
 import { toCallPort } from './node-port.ts'
-
-/** Smallest ring of start marks; a power of two. */
-const MIN_RING = 512
-const MAX_RING = 2 ** 20
 
 /**
  * Replicas in worker threads. A thread bounds what its code can do with the processor: `stop` ends any loop. It bounds memory only in part: one
@@ -17,12 +13,13 @@ export class WorkerThreadsHost implements ReplicaHost {
   readonly name = 'thread'
 
   async start(spec: ReplicaSpec, signal: AbortSignal): Promise<HostedReplica> {
+    signal.throwIfAborted()
     const worker = makeWorker(spec)
     const { whenGone, stop } = watch(worker)
     const calls = new MessageChannel()
     const outbound = new MessageChannel()
     const control = wrapControl(nodeEndpoint(worker), whenGone)
-    const startedFlags = new Uint8Array(new SharedArrayBuffer(ringSize(spec.limits.maxConcurrentQueries)))
+    const startedFlags = new Uint8Array(new SharedArrayBuffer(startedFlagsSize(spec.limits.maxConcurrentQueries)))
     const abort = (): void => void stop()
     signal.addEventListener('abort', abort, { once: true })
     try {
@@ -41,6 +38,7 @@ export class WorkerThreadsHost implements ReplicaHost {
       calls.port1.close()
       outbound.port1.close()
       await stop()
+      signal.throwIfAborted()
       throw await explainEnd(error, spec, whenGone)
     } finally {
       signal.removeEventListener('abort', abort)
@@ -90,25 +88,4 @@ function watch(worker: Worker): { whenGone: Promise<ReplicaEnd>; stop(): Promise
       await worker.terminate()
     },
   }
-}
-
-/** A replica that ends while it starts gives no answer; what it ended with is the better cause. */
-export async function explainEnd(error: unknown, spec: ReplicaSpec, whenGone: Promise<ReplicaEnd>): Promise<unknown> {
-  if (!(error instanceof ServeError) || error.code !== 'ERR_REPLICA_DIED') return error
-  const end = await whenGone
-  const hint = spec.code.kind === 'worker' ? '; does its file call expose() of shoal/replica?' : ''
-  return new ServeError(
-    'ERR_BACKEND_START_FAILED',
-    `backend ${spec.backend}: replica ${spec.replicaId} ended while starting (${end.reason})${hint}`,
-    {
-      cause: end.cause,
-    },
-  )
-}
-
-/** At least twice the calls that can be in hand, so that a free slot is always near. */
-function ringSize(maxConcurrentQueries: number): number {
-  let size = MIN_RING
-  while (size < maxConcurrentQueries * 2 && size < MAX_RING) size *= 2
-  return size
 }

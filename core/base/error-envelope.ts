@@ -1,4 +1,4 @@
-import { ERROR_TABLE, type ErrorCode } from './error-table.ts'
+import { ERROR_FACTS, type ErrorCode } from './error-facts.ts'
 import { isServeError, type Outcome, ServeError, type ServeErrorOptions, TaskError } from './errors.ts'
 
 /** An error as plain data: structured clone and every codec lose `code`, `cause` or the class. */
@@ -42,7 +42,7 @@ export function toErrorEnvelope(error: unknown, depth = 0): ErrorEnvelope {
 /** The other way: a ServeError or TaskError where the envelope has a known code, else an Error with the original's name, stack and data. */
 export function fromErrorEnvelope(envelope: ErrorEnvelope): Error {
   const cause = envelope.cause === undefined ? undefined : fromErrorEnvelope(envelope.cause)
-  if (envelope.code !== undefined && Object.hasOwn(ERROR_TABLE, envelope.code)) {
+  if (envelope.code !== undefined && Object.hasOwn(ERROR_FACTS, envelope.code)) {
     const options: ServeErrorOptions = {
       ...(cause !== undefined && { cause }),
       ...(envelope.outcome !== undefined && { outcome: envelope.outcome }),

@@ -1,4 +1,4 @@
-import { ERROR_TABLE, type ErrorCode } from './error-table.ts'
+import { ERROR_FACTS, type ErrorCode, type ErrorFacts } from './error-facts.ts'
 
 /**
  * What is known about a failed call: `not-started` no user code saw it, it may be sent again; `started-unknown` it may have run in whole or in
@@ -33,7 +33,7 @@ export class ServeError extends Error {
 
   constructor(code: ErrorCode, message: string, options: ServeErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
-    const kind = ERROR_TABLE[code].kind
+    const [, , kind]: ErrorFacts = ERROR_FACTS[code]
     if (kind !== undefined) Object.setPrototypeOf(this, ARGUMENT_PROTOTYPES[kind])
     this.code = code
     if (options.outcome !== undefined) this.outcome = options.outcome

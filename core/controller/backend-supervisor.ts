@@ -14,8 +14,8 @@ import {
 } from '../replica/index.ts'
 import type { JsonLimits } from '../request/index.ts'
 import { BackendQueue, type CallTarget, type QueueLimits, serveOutbound } from '../router/index.ts'
-import { Autoscaler } from './autoscaler.ts'
-import type { ResourceLedger } from './resource-ledger.ts'
+import type { Autoscaler } from './autoscaler.ts'
+import type { Ledger } from './resource-ledger.ts'
 import { RestartPolicy } from './restart-policy.ts'
 
 /** How long an event loop may stay silent, once a call in it is past its deadline, before its replica is replaced. */
@@ -39,7 +39,7 @@ export interface SupervisorSeams {
   readonly hosts: ReadonlyMap<string, ReplicaHost>
   readonly router: CallTarget
   readonly jsonLimits: JsonLimits
-  readonly ledger: ResourceLedger
+  readonly ledger: Ledger
   readonly clock: Clock
   readonly turns: Turns
   readonly random: Random
@@ -169,7 +169,7 @@ export class BackendSupervisor {
     const starts = Array.from({ length: this.#spec.config.numReplicas }, () => this.#startOne())
     try {
       await Promise.all(starts)
-      this.#followLoad()
+      await this.#followLoad()
     } catch (error) {
       // The others need not go on, however long they would take.
       await this.stop(0)
@@ -208,7 +208,7 @@ export class BackendSupervisor {
     this.queue.configure(queueLimits(config))
     await Promise.all(old.map(({ hosted }) => unlessDead(hosted.control.configure(runtimeLimits(config)))))
     await this.#scaleTo(wanted)
-    this.#followLoad()
+    await this.#followLoad()
   }
 
   /** Puts other code in place: its replicas are all ready before the old ones drain. When one does not start, the old ones stay and it is thrown. */
@@ -227,7 +227,7 @@ export class BackendSupervisor {
     }
     this.queue.configure(queueLimits(spec.config))
     this.#wanted = spec.config.numReplicas
-    this.#followLoad()
+    await this.#followLoad()
   }
 
   /** Drains every replica for at most `timeoutMs`, then stops it. What still waits fails. Nothing starts again afterwards. */
@@ -242,17 +242,34 @@ export class BackendSupervisor {
     this.queue.close()
   }
 
+  /**
+   * Starts another replica wherever it fits best now, then lets this one go; resolves when it has drained and ended. When none can be started, it goes
+   * all the same if it must. Unknown: nothing happens.
+   */
+  async move(replicaId: string, reason: string, must: boolean): Promise<void> {
+    const replica = this.#replicas.get(replicaId)
+    if (replica === undefined || replica.stopping) return
+    if (!(await this.#recycle(replica, reason))) {
+      if (!must) return
+      void this.#track(this.#retire(replica, this.#spec.config.gracefulShutdownTimeoutMs))
+    }
+    await replica.hosted.whenGone
+  }
+
   get #ready(): Replica[] {
     return [...this.#replicas.values()].filter((replica) => replica.state === 'ready')
   }
 
   /** Follows the load where the config says so, and no longer where it does not. */
-  #followLoad(): void {
+  async #followLoad(): Promise<void> {
     const { autoscaling } = this.#spec.config
     if (this.#autoscaler !== undefined && autoscaling !== undefined) return this.#autoscaler.configure(autoscaling)
     this.#autoscaler?.stop()
     this.#autoscaler = undefined
     if (autoscaling === undefined || this.#abort.signal.aborted) return
+    // Only what scales needs it: a page without comes without.
+    const { Autoscaler } = await import('./autoscaler.ts')
+    if (this.#autoscaler !== undefined || this.#abort.signal.aborted) return
     const { queue } = this
     const supervisor = this
     this.#autoscaler = new Autoscaler(
@@ -306,11 +323,13 @@ export class BackendSupervisor {
     const host = this.#seams.hosts.get(replicaOptions.isolation)
     if (host === undefined)
       throw new ServeError('ERR_UNSUPPORTED', `backend ${tag}: isolation '${replicaOptions.isolation}' is not available here`)
-    this.#seams.ledger.take(tag, id, replicaOptions.resources)
+    const isPortable = spec.code.kind === 'source' || spec.code.kind === 'module'
+    this.#seams.ledger.take(tag, id, replicaOptions.resources, { options: replicaOptions, isPortable })
     this.#starting++
     this.#tell(id, 'starting')
+    let hosted: HostedReplica
     try {
-      const hosted = await this.#startAt(host, this.#specOf(id), config.startTimeoutMs)
+      hosted = await this.#startAt(host, this.#specOf(id), config.startTimeoutMs)
       if (this.#abort.signal.aborted) {
         await hosted.stop()
         throw this.#abort.signal.reason
@@ -319,13 +338,14 @@ export class BackendSupervisor {
         this.#seams.ledger.giveBack(id)
         return
       }
-      await this.#admit(id, hosted)
     } catch (error) {
       this.#seams.ledger.giveBack(id)
       throw error
     } finally {
+      // In the turn in which it joins the set: one that has died meanwhile must not count for its own replacement.
       this.#starting--
     }
+    await this.#admit(id, hosted)
   }
 
   /** Brings a replica that was starting to the config in force now. False, and it is ended, when its code is not the one wanted any more. */
@@ -380,13 +400,20 @@ export class BackendSupervisor {
     try {
       checkAgainst(this.#spec.tag, this.#spec.config, hosted.description)
     } catch (error) {
+      this.#seams.ledger.giveBack(id)
       await hosted.stop()
       throw error
     }
     this.#description = hosted.description
     const { clock, turns, router } = this.#seams
     const lane = new CallLane(
-      { port: hosted.port, owner: this.queue, window: concurrencyOf(this.#spec.config), startedFlags: hosted.startedFlags },
+      {
+        port: hosted.port,
+        owner: this.queue,
+        window: concurrencyOf(this.#spec.config),
+        startedFlags: hosted.startedFlags,
+        isRemote: hosted.isRemote,
+      },
       clock,
     )
     const replica: Replica = {
@@ -639,7 +666,8 @@ function runtimeLimits(config: ResolvedBackendConfig): RuntimeLimits {
   }
 }
 
-function queueLimits(config: ResolvedBackendConfig): QueueLimits {
+/** The limits that count where calls are queued. */
+export function queueLimits(config: ResolvedBackendConfig): QueueLimits {
   return {
     maxConcurrentQueries: concurrencyOf(config),
     maxBatchSize: config.maxBatchSize ?? 1,

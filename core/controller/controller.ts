@@ -43,6 +43,8 @@ import type { RolloutOptions, RolloutResult, StepObservation } from './rollout.t
 export type ControllerSeams = Omit<SupervisorSeams, 'router' | 'onChange'> & {
   readonly log: Logger
   readonly onEvent: (event: ServeEvent) => void
+  /** Resolves when the table that routers hold here is in force at every peer as well. @default at once */
+  readonly whenInForce?: (() => Promise<void>) | undefined
   /** Where edits are kept before they are acknowledged; without it they last as long as the controller. */
   readonly store?: StateStore | undefined
 }
@@ -51,6 +53,13 @@ export type ControllerSeams = Omit<SupervisorSeams, 'router' | 'onChange'> & {
 export type ServeEvent =
   | { readonly kind: 'replica'; readonly backend: string; readonly replicaId: string; readonly state: string; readonly reason?: string }
   | { readonly kind: 'scale'; readonly backend: string; readonly from: number; readonly to: number }
+  | {
+      readonly kind: 'peer'
+      readonly peerId: string
+      readonly name: string
+      readonly state: 'joined' | 'left' | 'lost'
+      readonly reason?: string
+    }
   | ({ readonly kind: 'rollout'; readonly endpoint: string; readonly backend: string } & RolloutResult)
   | { readonly kind: 'edit'; readonly what: 'backend' | 'endpoint' | 'traffic'; readonly name: string; readonly version: number }
 
@@ -73,6 +82,8 @@ export class Controller {
   readonly #supervisors = new Map<string, BackendSupervisor>()
   /** Backends whose first replicas are on their way; their tags are taken. */
   readonly #starting = new Map<string, BackendSupervisor>()
+  /** Deleted backends that drain. */
+  readonly #leaving = new Set<BackendSupervisor>()
   readonly #queues = new Map<string, BackendQueue>()
   readonly #endpoints = new Map<string, EndpointEntry>()
   /** What deployments brought; the rest was made by hand and is left alone by them. */
@@ -165,7 +176,9 @@ export class Controller {
       this.#supervisors.delete(tag)
       this.#queues.delete(tag)
       this.#publish('backend', tag)
+      this.#leaving.add(supervisor)
       await supervisor.stop()
+      this.#leaving.delete(supervisor)
     })
   }
 
@@ -301,18 +314,26 @@ export class Controller {
     )
   }
 
+  /** Starts a replica elsewhere and lets this one go; see `BackendSupervisor.move`. */
+  async moveReplica(tag: string, replicaId: string, reason: string, must: boolean): Promise<void> {
+    const supervisor = this.#supervisors.get(tag) ?? this.#starting.get(tag)
+    await supervisor?.move(replicaId, reason, must)
+  }
+
   /** Queues by tag, for metrics. */
   get queues(): ReadonlyMap<string, BackendQueue> {
     return this.#queues
   }
 
-  /** Ends everything: waits for the edit that runs, drains all backends side by side for at most `timeoutMs` each (their own without it). */
+  /** Ends everything: drains all backends side by side for at most `timeoutMs` each (their own without it), and waits for the edit that runs. */
   async close(timeoutMs?: number): Promise<void> {
     this.#closed = true
     this.#abort.abort()
+    // Before the wait for the edit: it may itself wait for a replica, to start or to drain.
+    const stops = [...this.#supervisors.values(), ...this.#leaving].map((supervisor) => supervisor.stop(timeoutMs))
+    stops.push(...[...this.#starting.values()].map((supervisor) => supervisor.stop(0)))
     await this.#last.catch(() => undefined)
-    await Promise.all([...this.#supervisors.values()].map((supervisor) => supervisor.stop(timeoutMs)))
-    await Promise.all([...this.#starting.values()].map((supervisor) => supervisor.stop(0)))
+    await Promise.all(stops)
     this.#supervisors.clear()
     this.#queues.clear()
     await this.#seams.store?.close()
@@ -324,6 +345,15 @@ export class Controller {
       if (this.#closed) throw new ServeError('ERR_CLIENT_CLOSED', 'the instance is closed; start a new one')
       return work()
     })
+    const { whenInForce } = this.#seams
+    if (whenInForce !== undefined) {
+      const inForce = run.then(async (result) => {
+        await whenInForce()
+        return result
+      })
+      this.#last = inForce.catch(() => undefined)
+      return inForce
+    }
     this.#last = run.catch(() => undefined)
     return run
   }

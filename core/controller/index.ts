@@ -1,9 +1,17 @@
 /** Owns the desired state and makes it so. */
 export type { AppSpec } from './app-plan.ts'
-export { type BackendSpec, type BackendStatus, BackendSupervisor, type ReplicaEvent, type SupervisorSeams } from './backend-supervisor.ts'
+export {
+  type BackendSpec,
+  type BackendStatus,
+  BackendSupervisor,
+  queueLimits,
+  type ReplicaEvent,
+  type SupervisorSeams,
+} from './backend-supervisor.ts'
 export { Controller, type ControllerSeams, type EndpointStatus, type ServeEvent } from './controller.ts'
 export { MemoryStateStore } from './memory-state-store.ts'
-export { ResourceLedger } from './resource-ledger.ts'
+export { betterNode, type PlacementNode, type PlacementRequest, place } from './placement.ts'
+export { type Ledger, type ReplicaWishes, ResourceLedger } from './resource-ledger.ts'
 export { RestartPolicy } from './restart-policy.ts'
 export type { RolloutGuard, RolloutOptions, RolloutResult } from './rollout.ts'
 export type { StateEdit, StateStore } from './state-store.ts'

@@ -1,14 +1,29 @@
 import { ServeError } from '../base/index.ts'
-import type { ResolvedResources } from '../model/index.ts'
+import type { ResolvedReplicaOptions, ResolvedResources } from '../model/index.ts'
 
 /** Rounding of sums of fractions of a processor. */
-const SLACK = 1e-9
+export const SLACK = 1e-9
+
+/** Keeps count of what replicas ask for. Where there are several nodes it chooses one. */
+export interface Ledger {
+  /** Takes what one replica asks for. `ERR_INFEASIBLE` when it fits nowhere; nothing is taken then. */
+  take(backend: string, replicaId: string, asked: ResolvedResources, wishes?: ReplicaWishes): void
+  /** Gives back what a replica had; unknown ids have nothing. */
+  giveBack(replicaId: string): void
+}
+
+/** Where a replica may run, beyond what it asks for. */
+export interface ReplicaWishes {
+  readonly options: ResolvedReplicaOptions
+  /** False for code that lives in this process alone. */
+  readonly isPortable: boolean
+}
 
 /**
  * What a node offers and what its replicas have asked for. Nothing is accounted for a replica that asks for nothing; memory and processors are
  * promises kept by arithmetic, not walls.
  */
-export class ResourceLedger {
+export class ResourceLedger implements Ledger {
   readonly #offered: ResolvedResources
   readonly #taken = new Map<string, ResolvedResources>()
 
@@ -40,10 +55,10 @@ export class ResourceLedger {
   }
 }
 
-function amountsOf({ custom, ...rest }: ResolvedResources): [name: string, amount: number][] {
+export function amountsOf({ custom, ...rest }: ResolvedResources): [name: string, amount: number][] {
   return [...Object.entries(rest), ...Object.entries(custom).map(([name, amount]): [string, number] => [`custom.${name}`, amount])]
 }
 
-function amountOf({ custom, ...rest }: ResolvedResources, name: string): number {
+export function amountOf({ custom, ...rest }: ResolvedResources, name: string): number {
   return name.startsWith('custom.') ? (custom[name.slice(7)] ?? 0) : rest[name as keyof typeof rest]
 }

@@ -1,8 +1,8 @@
-import { ServeError, type Turns, toErrorEnvelope } from '../base/index.ts'
+import { isServeError, ServeError, type Turns, toErrorEnvelope } from '../base/index.ts'
 import { AnswerKind, isPrimitive, movableBuffers, notSerializable } from '../request/index.ts'
 import type { CallPort } from './call-port.ts'
 
-/** Text beyond this goes out at once instead of waiting for company. */
+/** Text beyond this goes out at once and alone instead of waiting for company. */
 const MAX_MESSAGE_CHARS = 65_536
 
 /**
@@ -23,16 +23,15 @@ export class AnswerOutbox {
     this.#turns = turns
   }
 
-  /** Adds one answer; it leaves at the end of the turn, or when `flush` is called. */
-  add(id: number, kind: AnswerKind, value: unknown): void {
-    if (isPrimitive(value)) {
-      this.#shared.push(id, kind, value)
-      if (typeof value === 'string') this.#chars += value.length
-      if (this.#chars > MAX_MESSAGE_CHARS) this.flush()
-      else this.#arm()
-    } else {
-      this.#postAlone(id, kind, value)
-    }
+  /** Adds one answer; it leaves at the end of the turn, or when `flush` is called. False when it cannot travel: the call was told of that instead. */
+  add(id: number, kind: AnswerKind, value: unknown): boolean {
+    const chars = typeof value === 'string' ? value.length : 0
+    if (!isPrimitive(value) || chars > MAX_MESSAGE_CHARS) return this.#postAlone(id, kind, value)
+    this.#shared.push(id, kind, value)
+    this.#chars += chars
+    if (this.#chars > MAX_MESSAGE_CHARS) this.flush()
+    else this.#arm()
+    return true
   }
 
   addError(id: number, error: unknown): void {
@@ -58,24 +57,33 @@ export class AnswerOutbox {
     })
   }
 
-  #postAlone(id: number, kind: AnswerKind, value: unknown): void {
+  #postAlone(id: number, kind: AnswerKind, value: unknown): boolean {
     // What was gathered first leaves first: the parts of a stream keep their order.
     this.flush()
     const message = [this.serviceUs, id, kind, value]
     try {
       const moved = kind === AnswerKind.ERROR ? [] : movableBuffers(value)
-      if (moved.length === 0) return this.#port.post(message)
-      try {
-        this.#port.post(message, moved)
-      } catch {
-        // Some buffers refuse to be moved (memory of WebAssembly): copy.
-        this.#port.post(message)
-      }
+      if (!this.#move(message, moved)) this.#port.post(message)
+      return true
     } catch (cause) {
       const error = isRangeError(cause)
         ? new ServeError('ERR_NOT_SERIALIZABLE', 'result is nested too deep to travel', { cause, outcome: 'completed' })
-        : notSerializable(value, 'result', cause)
+        : isServeError(cause, 'ERR_PAYLOAD_TOO_LARGE')
+          ? cause
+          : notSerializable(value, 'result', cause)
       this.#port.post([this.serviceUs, id, AnswerKind.ERROR, { ...toErrorEnvelope(error), outcome: 'completed' }])
+      return false
+    }
+  }
+
+  /** False when there is nothing to move, or some buffer refuses to be moved, as the memory of WebAssembly does: then it is copied. */
+  #move(message: readonly unknown[], moved: readonly ArrayBuffer[]): boolean {
+    if (moved.length === 0) return false
+    try {
+      this.#port.post(message, moved)
+      return true
+    } catch {
+      return false
     }
   }
 }

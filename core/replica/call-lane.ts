@@ -1,7 +1,17 @@
-import { type Clock, type ErrorEnvelope, fromErrorEnvelope, ServeError } from '../base/index.ts'
-import { AnswerKind, CANCEL, CREDIT, isPrimitive, notSerializable, type ResponseHead, SLOTS_PER_ANSWER } from '../request/index.ts'
+import { type Clock, type ErrorEnvelope, fromErrorEnvelope, isServeError, ServeError } from '../base/index.ts'
+import {
+  AnswerKind,
+  CANCEL,
+  CREDIT,
+  isPrimitive,
+  notSerializable,
+  type ResponseHead,
+  SLOTS_PER_ANSWER,
+  SLOTS_PER_CALL,
+} from '../request/index.ts'
 import { type Call, CallState } from '../service/index.ts'
 import type { Loaded } from './balancer.ts'
+import { BodyOutbox } from './body-outbox.ts'
 import type { CallPort } from './call-port.ts'
 import { PeakEwma } from './peak-ewma.ts'
 import { StreamInbox } from './stream-inbox.ts'
@@ -10,6 +20,13 @@ import { StreamInbox } from './stream-inbox.ts'
 const MAX_MESSAGE_CHARS = 65_536
 /** Work that one message may hand over, in microseconds; what takes longer is not worth gathering. */
 const WORK_PER_MESSAGE_US = 1_000
+
+/** `sentAtMs` of a call that is staged and has not left yet. */
+const STAGED = -1
+
+/** How long a node that refused a call is left alone, in milliseconds. */
+const MIN_REST_MS = 5
+const MAX_REST_MS = 100
 
 /** Who owns the calls of a lane: told once per call, when the other side is done with it. */
 export interface LaneOwner {
@@ -23,6 +40,8 @@ export interface LaneOwner {
   onChunk(call: Call): void
   /** All answers of one message were told. */
   onMessageEnd(): void
+  /** Another node would not take the call, and no code there has seen it; its slot is free. Without this method it is an error like any other. */
+  onRefused?(call: Call, error: ServeError): void
 }
 
 export interface CallLaneOptions {
@@ -32,6 +51,8 @@ export interface CallLaneOptions {
   readonly window: number
   /** One byte per slot of the ring, shared with the other side, which sets it when user code is about to see the call. */
   readonly startedFlags?: Uint8Array | undefined
+  /** True for a lane to another node: what has left may have been started there, and it may refuse a call. @default false */
+  readonly isRemote?: boolean | undefined
 }
 
 /**
@@ -56,7 +77,13 @@ export class CallLane implements Loaded {
   #sharedCalls: Call[] = []
   #sharedChars = 0
   #alone: Call[] = []
+  /** Bodies that stream to the other side. */
+  readonly #uploads = new Map<Call, BodyOutbox>()
   #closed = false
+  /** True for a moment after the other node refused a call. */
+  #isResting = false
+  /** True for a lane to another node. */
+  readonly isRemote: boolean
   /** Messages and calls sent, for the figure "calls per message". */
   messages = 0
   calls = 0
@@ -67,6 +94,7 @@ export class CallLane implements Loaded {
     this.#started = options.startedFlags
     this.#limit = options.window
     this.#window = options.window
+    this.isRemote = options.isRemote === true
     this.#clock = clock
     this.#latency = new PeakEwma(clock.nowMs())
     const capacity = this.#started?.length ?? 512
@@ -90,7 +118,7 @@ export class CallLane implements Loaded {
   }
 
   get hasRoom(): boolean {
-    return this.#outstanding < this.#window
+    return this.#outstanding < this.#window && !this.#isResting
   }
 
   get load(): number {
@@ -115,8 +143,9 @@ export class CallLane implements Loaded {
     call.id = this.#claim(call)
     call.state = CallState.SENT
     call.lane = this
+    call.sentAtMs = STAGED
     this.#outstanding++
-    if (isPrimitive(call.data) && isPrimitive(call.meta)) {
+    if (call.reruns === 0 && isPrimitive(call.data) && isPrimitive(call.meta) && !this.#isTooLong(call.data)) {
       this.#shared.push(call.id, 0, call.meta, call.data)
       this.#sharedCalls.push(call)
       if (typeof call.data === 'string') this.#sharedChars += call.data.length
@@ -126,6 +155,11 @@ export class CallLane implements Loaded {
     }
   }
 
+  /** On the way to another node a long text may be more than a message takes; alone it fails alone. */
+  #isTooLong(data: unknown): boolean {
+    return this.isRemote && typeof data === 'string' && data.length > MAX_MESSAGE_CHARS
+  }
+
   /** Sends what was staged. */
   post(nowMs: number): void {
     const { length } = this.#sharedCalls
@@ -133,7 +167,7 @@ export class CallLane implements Loaded {
       for (let i = 0; i < length; i++) {
         const call = this.#sharedCalls[i] as Call
         call.sentAtMs = nowMs
-        this.#shared[i * 4 + 1] = Math.max(1, Math.ceil(call.deadlineAtMs - nowMs))
+        this.#shared[i * SLOTS_PER_CALL + 1] = Math.max(1, Math.ceil(call.deadlineAtMs - nowMs))
       }
       const message = this.#shared
       this.#shared = []
@@ -150,22 +184,30 @@ export class CallLane implements Loaded {
     }
   }
 
-  /** The caller let go of a call that is here. The other side answers all the same, which frees the slot. */
+  /** The caller let go of a call that is here. One that has not left yet never does; of others the other side says when their slot is free. */
   cancel(call: Call): void {
     if (this.#closed || call.lane !== this) return
+    if (call.sentAtMs === STAGED) {
+      this.#unstage(call)
+      this.#free(call)
+      return this.#owner.onDone(call, this.#clock.nowMs())
+    }
+    this.#uploads.get(call)?.stop()
     this.#port.post([CANCEL, call.id])
   }
 
   /** Whether user code saw the call, as far as is known; true when it cannot be known. */
   hasStarted(call: Call): boolean {
     if (this.#started !== undefined) return this.#started[call.id & this.#mask] === 1
-    return call.started
+    return call.started || (this.isRemote && call.sentAtMs !== STAGED)
   }
 
   /** Every call that is here; for the owner to settle after `close`. */
   close(): Call[] {
     if (this.#closed) return []
     this.#closed = true
+    for (const upload of this.#uploads.values()) upload.stop()
+    this.#uploads.clear()
     this.#port.close()
     const left = this.#ring.filter((call): call is Call => call !== undefined)
     this.#ring.fill(undefined)
@@ -173,9 +215,23 @@ export class CallLane implements Loaded {
     return left
   }
 
+  #unstage(call: Call): void {
+    const alone = this.#alone.indexOf(call)
+    if (alone !== -1) {
+      this.#alone.splice(alone, 1)
+      return
+    }
+    const shared = this.#sharedCalls.indexOf(call)
+    this.#sharedCalls.splice(shared, 1)
+    this.#shared.splice(shared * SLOTS_PER_CALL, SLOTS_PER_CALL)
+    if (typeof call.data === 'string') this.#sharedChars -= call.data.length
+  }
+
   #postAlone(call: Call, nowMs: number): void {
     call.sentAtMs = nowMs
-    const message = [call.id, Math.max(1, Math.ceil(call.deadlineAtMs - nowMs)), call.meta, call.data]
+    const msLeft = Math.max(1, Math.ceil(call.deadlineAtMs - nowMs))
+    // One of those that are run again may have ended its replica: it is not put into a batch with others.
+    const message = [call.id, call.reruns === 0 ? msLeft : -msLeft, call.meta, call.data]
     try {
       this.#port.post(message, call.transfer)
       this.messages++
@@ -183,7 +239,10 @@ export class CallLane implements Loaded {
     } catch (cause) {
       this.#free(call)
       const culprit = isPrimitive(call.meta) || canClone(call.meta) ? 'data' : 'args'
-      this.#owner.onError(call, withOutcome(notSerializable(culprit === 'data' ? call.data : argsOf(call.meta), culprit, cause)))
+      const error = isServeError(cause, 'ERR_PAYLOAD_TOO_LARGE')
+        ? cause
+        : notSerializable(culprit === 'data' ? call.data : argsOf(call.meta), culprit, cause)
+      this.#owner.onError(call, withOutcome(error))
       this.#owner.onDone(call, nowMs)
     }
   }
@@ -211,6 +270,9 @@ export class CallLane implements Loaded {
     this.#ring[call.id & this.#mask] = undefined
     call.lane = undefined
     this.#outstanding--
+    if (call.upload === undefined) return
+    this.#uploads.get(call)?.stop()
+    this.#uploads.delete(call)
   }
 
   #receive(message: readonly unknown[]): void {
@@ -225,7 +287,7 @@ export class CallLane implements Loaded {
       const call = this.#ring[id & this.#mask]
       if (call === undefined || call.id !== id) continue
       const kind = message[i + 1] as AnswerKind
-      if (!sampled && kind !== AnswerKind.ERROR && kind !== AnswerKind.CHUNK && kind !== AnswerKind.END) {
+      if (!sampled && kind !== AnswerKind.ERROR && kind !== AnswerKind.CHUNK && kind !== AnswerKind.END && kind < AnswerKind.STARTED) {
         this.#latency.add(nowMs - call.sentAtMs, nowMs)
         sampled = true
       }
@@ -241,7 +303,10 @@ export class CallLane implements Loaded {
       case AnswerKind.STARTED:
         call.started = true
         return
+      case AnswerKind.BODY_CREDIT:
+        return this.#sendBody(call, value as number)
       case AnswerKind.STREAM:
+        if (stream !== undefined) return
         return this.#openStream(call, value as ResponseHead | undefined)
       case AnswerKind.CHUNK:
         if (stream === undefined) return
@@ -255,15 +320,47 @@ export class CallLane implements Loaded {
       case AnswerKind.ERROR: {
         this.#free(call)
         const error = fromErrorEnvelope(value as ErrorEnvelope) as ServeError
+        if (this.isRemote && stream === undefined && isRefusal(error) && this.#owner.onRefused !== undefined) {
+          this.#rest(error)
+          return this.#owner.onRefused(call, error)
+        }
         stream?.fail(error)
         this.#owner.onError(call, error)
         return this.#owner.onDone(call, nowMs)
       }
       default:
+        // An open stream ends by END or ERROR only, whatever the other side says.
+        if (stream !== undefined) return
         this.#free(call)
         this.#owner.onAnswer(call, kind, value)
         this.#owner.onDone(call, nowMs)
     }
+  }
+
+  /** Leaves a node alone for a moment that had no room. */
+  #rest(error: ServeError): void {
+    if (this.#isResting) return
+    this.#isResting = true
+    this.#clock.after(Math.max(MIN_REST_MS, Math.min(MAX_REST_MS, error.retryAfterMs ?? MAX_REST_MS)), () => {
+      this.#isResting = false
+      if (!this.#closed) this.#owner.onMessageEnd()
+    })
+  }
+
+  #sendBody(call: Call, creditBytes: number): void {
+    if (call.upload === undefined || call.state === CallState.SETTLED) return
+    let outbox = this.#uploads.get(call)
+    if (outbox === undefined) {
+      outbox = new BodyOutbox(call.id, call.upload, this.#port, (error) => this.#breakOff(call, error))
+      this.#uploads.set(call, outbox)
+    }
+    outbox.addCredit(creditBytes)
+  }
+
+  /** The rest of the body is lost: a call without an answer so far fails with the reason; else its handler decides. */
+  #breakOff(call: Call, error: unknown): void {
+    if (call.state !== CallState.SENT || !isServeError(error)) return
+    call.cancel(new ServeError(error.code, error.message, { cause: error.cause, outcome: 'started-unknown' }))
   }
 
   #openStream(call: Call, head: ResponseHead | undefined): void {
@@ -285,6 +382,11 @@ export class CallLane implements Loaded {
     if (this.#batching || serviceUs === 0) return Math.min(room, this.#limit)
     return Math.min(room, Math.max(this.#limit, Math.min(256, Math.floor(WORK_PER_MESSAGE_US / serviceUs))))
   }
+}
+
+/** What another node says of a call that it did not take: full, or without a replica. */
+function isRefusal({ code, outcome }: ServeError): boolean {
+  return outcome === 'not-started' && (code === 'ERR_BACK_PRESSURE' || code === 'ERR_OUT_OF_REACH' || code === 'ERR_NO_REPLICA')
 }
 
 const withOutcome = (error: ServeError): ServeError => {

@@ -1,7 +1,9 @@
 import { type Clock, ServeError, type Turns } from '../base/index.ts'
 import { createPortPair } from './port-pair.ts'
-import type { HostedReplica, ReplicaEnd, ReplicaHost, ReplicaSpec } from './replica-host.ts'
+import { raceAbort } from './race-abort.ts'
+import type { HostedReplica, ReplicaControl, ReplicaEnd, ReplicaHost, ReplicaSpec } from './replica-host.ts'
 import { type ReplicaClient, ReplicaService } from './replica-service.ts'
+import { startedFlagsSize } from './started-flags.ts'
 
 export interface InProcessHostOptions {
   /** Loads modules by URL; without it only inline code can be served. */
@@ -42,35 +44,44 @@ export class InProcessHost implements ReplicaHost {
       readBytes: this.#options.readBytes,
       connect,
     })
-    const description = await raceAbort(service.start(spec, { port: inner }), signal)
+    const startedFlags = new Uint8Array(startedFlagsSize(spec.limits.maxConcurrentQueries))
+    let isGone = false
     let end: (end: ReplicaEnd) => void = () => {}
     const whenGone = new Promise<ReplicaEnd>((resolve) => {
       end = resolve
     })
-    return {
-      description,
-      port,
-      outbound,
-      control: service,
-      whenGone,
-      async stop() {
-        service.stop()
-        inner.close()
-        innerOutbound.close()
-        end({ reason: 'stopped', expected: true })
-      },
+    const stop = async (): Promise<void> => {
+      isGone = true
+      service.stop()
+      inner.close()
+      innerOutbound.close()
+      end({ reason: 'stopped', expected: true })
+    }
+    try {
+      signal.throwIfAborted()
+      const description = await raceAbort(service.start(spec, { port: inner, startedFlags }), signal)
+      return { description, port, outbound, startedFlags, control: whileAlive(service, () => isGone), whenGone, stop }
+    } catch (error) {
+      await stop()
+      throw error
     }
   }
 }
 
-/** Settles as `work` does, or rejects with the signal's reason; `work` is left to itself then. */
-export function raceAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise<T>((resolve, reject) => {
-    if (signal.aborted) reject(signal.reason)
-    const onAbort = (): void => reject(signal.reason)
-    signal.addEventListener('abort', onAbort, { once: true })
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
-  })
+/** The control of a replica that is gone answers nothing, wherever it ran. */
+function whileAlive(control: ReplicaControl, isGone: () => boolean): ReplicaControl {
+  const guard = <A extends unknown[]>(work: (...args: A) => Promise<void>) => {
+    return async (...args: A): Promise<void> => {
+      if (isGone()) throw new ServeError('ERR_REPLICA_DIED', 'replica ended (stopped)', { outcome: 'not-started' })
+      await work(...args)
+    }
+  }
+  return {
+    configure: guard((limits) => control.configure(limits)),
+    reconfigure: guard((userConfig) => control.reconfigure(userConfig)),
+    checkHealth: guard(() => control.checkHealth()),
+    ping: guard(() => control.ping()),
+  }
 }
 
 async function refuseToLoad(code: ReplicaSpec['code']): Promise<never> {

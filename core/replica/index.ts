@@ -1,14 +1,17 @@
 /** Replicas: their hosts, the lanes to them, and the runtime inside them. */
+export { ACCEPTS_BATCH } from './accepts-batch.ts'
 export { AnswerOutbox } from './answer-outbox.ts'
 export { Asset } from './asset.ts'
 export { chooseReplica, type Loaded } from './balancer.ts'
 export { CallLane, type CallLaneOptions, type LaneOwner } from './call-lane.ts'
 export type { CallPort } from './call-port.ts'
-export { InProcessHost, type InProcessHostOptions, raceAbort } from './in-process-host.ts'
+export { InProcessHost, type InProcessHostOptions } from './in-process-host.ts'
 export { decodeInitArgs, encodeInitArgs, type LivingArgument, TO_LIVING } from './init-args.ts'
+export { type BatchPlan, planBatches } from './plan-batches.ts'
 export { createPortPair } from './port-pair.ts'
+export { raceAbort } from './race-abort.ts'
 export type { ReplicaCode } from './replica-code.ts'
-export type { HostedReplica, ReplicaControl, ReplicaEnd, ReplicaHost, ReplicaSpec } from './replica-host.ts'
+export type { HostedReplica, ReplicaControl, ReplicaEnd, ReplicaHost, ReplicaSpec, ReplicaUsage } from './replica-host.ts'
 export { ReplicaRuntime, type ReplicaRuntimeOptions, type RuntimeLimits } from './replica-runtime.ts'
 export { currentReplica, enterReplicaScope, type ReplicaScope } from './replica-scope.ts'
 export {
@@ -19,5 +22,6 @@ export {
   type ReplicaPorts,
   ReplicaService,
 } from './replica-service.ts'
-export { ACCEPTS_BATCH, ServedTarget, type TargetDescription } from './served-target.ts'
+export { ServedTarget, type TargetDescription } from './served-target.ts'
+export { startedFlagsSize } from './started-flags.ts'
 export { prepareThreadGlobals } from './thread-globals.ts'

@@ -19,6 +19,8 @@ export interface ReplicaSpec {
   readonly env: Readonly<Record<string, string>>
   /** Heap of the replica in bytes; the platform's default without it. */
   readonly memoryLimitBytes?: number | undefined
+  /** One replica for all tabs of the origin; only hosts of a page know how. */
+  readonly shared?: boolean | undefined
 }
 
 /** Why a replica is gone. */
@@ -28,6 +30,14 @@ export interface ReplicaEnd {
   /** True when it was asked to stop. */
   readonly expected: boolean
   readonly cause?: unknown
+  /** True when its place went away and no fault of its code ended it: it is started elsewhere at once, and no death is counted. */
+  readonly placeGone?: boolean | undefined
+}
+
+/** What a replica takes of its machine. */
+export interface ReplicaUsage {
+  /** Heap in use, of the kind that `memoryLimitBytes` bounds; undefined where the platform cannot tell. */
+  readonly heapBytes: number | undefined
 }
 
 /** The slow lane to a replica: what happens once per replica, change or minute. Every call may reject when the replica dies. */
@@ -39,6 +49,8 @@ export interface ReplicaControl {
   checkHealth(): Promise<void>
   /** Answers as soon as the event loop of the replica turns. */
   ping(): Promise<void>
+  /** Only where a replica has memory of its own. */
+  usage?(): Promise<ReplicaUsage>
 }
 
 /** A replica that stands and serves. */
@@ -53,6 +65,8 @@ export interface HostedReplica {
   readonly control: ReplicaControl
   /** Resolves once, whatever ended it. */
   readonly whenGone: Promise<ReplicaEnd>
+  /** True when it runs on another node: its port leads to that node, which gives the calls to any of its replicas of the backend. */
+  readonly isRemote?: boolean | undefined
   /** Ends it now; a call inside is lost. Resolves when it is gone. */
   stop(): Promise<void>
 }

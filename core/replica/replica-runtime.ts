@@ -1,7 +1,18 @@
-import { type Clock, isServeError, ServeError, type Stop, TaskError, type Turns } from '../base/index.ts'
+import {
+  type Clock,
+  type ErrorEnvelope,
+  fromErrorEnvelope,
+  isServeError,
+  ServeError,
+  type Stop,
+  TaskError,
+  type Turns,
+} from '../base/index.ts'
 import { Batcher } from '../batch/index.ts'
 import {
   AnswerKind,
+  BODY,
+  BODY_END,
   CANCEL,
   type CallMeta,
   CREDIT,
@@ -11,10 +22,13 @@ import {
   type JsonLimits,
   ServeRequest,
   SLOTS_PER_CALL,
+  STREAMED,
+  StreamedBody,
   unpackHandleMeta,
 } from '../request/index.ts'
 import { AnswerOutbox } from './answer-outbox.ts'
 import type { CallPort } from './call-port.ts'
+import { planBatches } from './plan-batches.ts'
 import type { ServedTarget } from './served-target.ts'
 import { StreamOutbox } from './stream-outbox.ts'
 
@@ -52,6 +66,10 @@ interface Received {
   readonly rendered: boolean
   readonly request: ServeRequest | HttpRequest
   readonly deadlineAtMs: number
+  /** Not to be put into a batch with others. */
+  readonly isAlone: boolean
+  /** A body that streams in. */
+  readonly body: StreamedBody | undefined
   cancelled: boolean
   stream: StreamOutbox | undefined
 }
@@ -70,11 +88,16 @@ export class ReplicaRuntime {
   readonly #batcher: Batcher<Received>
   readonly #waiting: Received[] = []
   #waitingFrom = 0
+  /** Taken in, their forms being read. */
+  readonly #preparing = new Map<number, Received>()
   /** Started and not answered, by id; synchronous calls never get here. */
   readonly #running = new Map<number, Received>()
+  /** Bodies that stream in, by the id of their call. */
+  readonly #bodies = new Map<number, StreamedBody>()
   #limits: RuntimeLimits
   #runningBatches = 0
   #pumping = false
+  #stopped = false
   #pumpArmed = false
   #batchTimer: Stop | undefined
   #nowMs: number
@@ -91,7 +114,7 @@ export class ReplicaRuntime {
     this.#turns = turns
     this.#nowMs = clock.nowMs()
     this.#outbox = new AnswerOutbox(options.port, turns)
-    this.#batcher = new Batcher(options.limits)
+    this.#batcher = new Batcher(batchLimits(options.limits))
     this.#port.listen((message) => {
       this.#receive(message)
       this.#pump()
@@ -111,14 +134,26 @@ export class ReplicaRuntime {
   /** New limits, at once; nothing that runs is stopped. */
   configure(limits: RuntimeLimits): void {
     this.#limits = limits
-    this.#batcher.configure(limits)
+    this.#batcher.configure(batchLimits(limits))
     this.#armPump()
+  }
+
+  /** For a replica that no thread's end will stop: aborts what runs, ends its streams, starts nothing more. */
+  stop(): void {
+    this.#stopped = true
+    this.#batchTimer?.()
+    for (const received of this.#running.values()) {
+      abortRequest(received)
+      received.stream?.cancel()
+    }
   }
 
   #receive(message: readonly unknown[]): void {
     const first = message[0] as number
     if (first === CANCEL) return this.#cancel(message[1] as number)
     if (first === CREDIT) return this.#running.get(message[1] as number)?.stream?.addCredit(message[2] as number)
+    if (first === BODY) return this.#bodies.get(message[1] as number)?.push(message[2] as Uint8Array)
+    if (first === BODY_END) return this.#endBody(message[1] as number, message[2] as ErrorEnvelope | undefined)
     this.#nowMs = this.#clock.nowMs()
     if (this.#options.startedFlags === undefined) this.#announceStart(message)
     for (let i = 0; i < message.length; i += SLOTS_PER_CALL) {
@@ -136,37 +171,63 @@ export class ReplicaRuntime {
   #takeIn(id: number, msLeft: number, meta: CallMeta, data: unknown): void {
     const isHttp = typeof meta === 'string' && meta.charCodeAt(0) !== 0x7b
     const method = isHttp ? meta.slice(1, meta.indexOf('\n')) : meta === 0 ? '' : (unpackHandleMeta(meta).m ?? '')
+    const body = isHttp && data === STREAMED ? this.#openBody(id) : undefined
     const received: Received = {
       id,
       method,
       rendered: isHttp && meta.charCodeAt(0) === 0x48,
       request: isHttp
-        ? new HttpRequest(meta, data as string, this.#options.jsonLimits)
+        ? new HttpRequest(meta, body ?? (data as string), this.#options.jsonLimits)
         : new ServeRequest(id, this.#options.requestIdPrefix, this.#options.backend, meta, data),
-      deadlineAtMs: this.#nowMs + msLeft,
+      deadlineAtMs: this.#nowMs + Math.abs(msLeft),
+      isAlone: msLeft < 0,
+      body,
       cancelled: false,
       stream: undefined,
     }
     const preparing = isHttp ? HttpRequest.prepare(received.request as HttpRequest) : undefined
     if (preparing === undefined) return this.#enqueue(received)
+    this.#preparing.set(id, received)
     void preparing.then(() => {
+      this.#preparing.delete(id)
+      this.#nowMs = this.#clock.nowMs()
       this.#enqueue(received)
       this.#pump()
     })
   }
 
+  #openBody(id: number): StreamedBody {
+    const body = new StreamedBody((bytes) => this.#outbox.add(id, AnswerKind.BODY_CREDIT, bytes))
+    this.#bodies.set(id, body)
+    return body
+  }
+
+  #endBody(id: number, envelope: ErrorEnvelope | undefined): void {
+    this.#bodies.get(id)?.end(envelope === undefined ? undefined : fromErrorEnvelope(envelope))
+  }
+
+  /** The call has its answer: what is left of its body is nobody's any more. */
+  #dropBody(received: Received): void {
+    if (received.body === undefined) return
+    this.#bodies.delete(received.id)
+    received.body.fail(new ServeError('ERR_CANCELLED', 'the call was answered before its body was read', { outcome: 'completed' }))
+  }
+
   #enqueue(received: Received): void {
-    if (this.#target.isBatchMethod(received.method)) this.#batcher.add(received.method, received, this.#nowMs)
+    const { method, id, isAlone } = received
+    if (this.#target.isBatchMethod(method)) this.#batcher.add(isAlone ? `${method}\n${id}` : method, received, this.#nowMs)
     else this.#waiting.push(received)
   }
 
   /** Starts what may be started. Between slices of a millisecond answers leave and other messages come in. */
   #pump(): void {
-    if (this.#pumping) return
+    if (this.#pumping || this.#stopped) return
     this.#pumping = true
     try {
       this.#startSingles()
       this.#startBatches()
+      // Composing a batch empties the port, which may have held single calls.
+      if (this.#waitingFrom < this.#waiting.length && this.#running.size < this.#limits.maxConcurrentQueries) this.#armPump()
     } finally {
       this.#pumping = false
     }
@@ -204,8 +265,8 @@ export class ReplicaRuntime {
   }
 
   #startBatches(): void {
-    const concurrent = Math.max(1, Math.floor(this.#limits.maxConcurrentQueries / (2 * this.#limits.maxBatchSize)))
-    while (this.#batcher.size > 0 && this.#runningBatches < concurrent) {
+    const { batchesAtOnce } = planBatches(this.#limits)
+    while (this.#batcher.size > 0 && this.#runningBatches < batchesAtOnce) {
       this.#drainPort()
       const nowMs = this.#clock.nowMs()
       this.#nowMs = nowMs
@@ -233,6 +294,7 @@ export class ReplicaRuntime {
     this.#batchTimer?.()
     this.#batchTimer = this.#clock.after(waitMs, () => {
       this.#batchTimer = undefined
+      this.#nowMs = this.#clock.nowMs()
       this.#pump()
     })
   }
@@ -244,7 +306,7 @@ export class ReplicaRuntime {
       if (isThenable(result)) this.#follow(received, result)
       else this.#answer(received, result)
     } catch (error) {
-      this.#outbox.addError(received.id, toTaskError(error))
+      this.#fail(received, error)
     }
   }
 
@@ -313,6 +375,7 @@ export class ReplicaRuntime {
   }
 
   #finish(received: Received): void {
+    this.#dropBody(received)
     if (this.#running.delete(received.id) && this.#waitingFrom < this.#waiting.length) this.#armPump()
   }
 
@@ -352,7 +415,13 @@ export class ReplicaRuntime {
   }
 
   #answerBatch(items: readonly Received[], result: unknown): void {
-    const values = listOf(result)
+    let values: readonly unknown[] | undefined
+    try {
+      values = listOf(result)
+    } catch (error) {
+      for (const received of items) this.#fail(received, error)
+      return
+    }
     const wrong =
       values === undefined
         ? `batch handler of ${this.#options.backend} expects an ordered iterable as its result, got ${describe(result)}`
@@ -387,14 +456,19 @@ export class ReplicaRuntime {
       running.stream?.cancel()
       return
     }
-    const waiting = this.#waiting.find((received) => received?.id === id) ?? this.#batcher.remove((received) => received.id === id)
+    const waiting =
+      this.#waiting.find((received) => received?.id === id) ??
+      this.#batcher.remove((received) => received.id === id) ??
+      this.#preparing.get(id)
     if (waiting === undefined || waiting.cancelled) return
     waiting.cancelled = true
+    this.#dropBody(waiting)
     this.#outbox.addError(id, cancelled())
   }
 
   #isLate(received: Received): boolean {
     if (received.deadlineAtMs > this.#nowMs) return false
+    this.#dropBody(received)
     this.#outbox.addError(
       received.id,
       new ServeError('ERR_TIMEOUT', 'the deadline passed before the call was started', { outcome: 'not-started' }),
@@ -417,6 +491,8 @@ export class ReplicaRuntime {
     })
   }
 }
+
+const batchLimits = (limits: RuntimeLimits): RuntimeLimits => ({ ...limits, maxBatchSize: planBatches(limits).batchSize })
 
 const cancelled = (): ServeError => new ServeError('ERR_CANCELLED', 'the caller let go', { outcome: 'started-unknown' })
 

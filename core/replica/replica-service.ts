@@ -101,6 +101,7 @@ export class ReplicaService implements ReplicaControl {
   /** Tells the code that it ends; the host ends the thread. */
   stop(): void {
     this.#abort.abort(new ServeError('ERR_CANCELLED', 'the replica is stopped'))
+    this.#runtime?.stop()
   }
 
   async #construct(spec: ReplicaSpec): Promise<ServedTarget> {
@@ -113,10 +114,20 @@ export class ReplicaService implements ReplicaControl {
       return new ServedTarget(spec.backend, loaded)
     }
     const initArgs = decodeInitArgs(spec.initArgs, (argument) => this.#revive(argument))
-    const instance = new (loaded as new (...args: unknown[]) => object)(...initArgs)
-    const init = (instance as { init?: unknown }).init
-    if (typeof init === 'function') await init.call(instance, this.#context(spec))
+    const { instance } = await this.#instantiate(spec, loaded as new (...args: unknown[]) => object, initArgs)
     return new ServedTarget(spec.backend, instance)
+  }
+
+  /** Whatever the user's own code throws is the cause, even an error of ours that a call of its own met. Boxed: a class may have a method `then`. */
+  async #instantiate(spec: ReplicaSpec, Target: new (...args: unknown[]) => object, initArgs: unknown[]): Promise<{ instance: object }> {
+    try {
+      const instance = new Target(...initArgs)
+      const init = (instance as { init?: unknown }).init
+      if (typeof init === 'function') await init.call(instance, this.#context(spec))
+      return { instance }
+    } catch (cause) {
+      throw new ServeError('ERR_BACKEND_START_FAILED', didNotStart(spec, cause), { cause })
+    }
   }
 
   #context(spec: ReplicaSpec): InitContext {
@@ -131,18 +142,20 @@ export class ReplicaService implements ReplicaControl {
   }
 }
 
+/** Not the source of a method that is named `class`. */
+const CLASS = /^class(?=[\s{/])(?!\s*\()/
+
 /** True for a class; a function that merely could be called with `new` is a function. */
 export function isClass(value: unknown): boolean {
-  return typeof value === 'function' && /^class\b/.test(Function.prototype.toString.call(value))
+  return typeof value === 'function' && CLASS.test(Function.prototype.toString.call(value))
 }
 
 function startFailed(spec: ReplicaSpec, cause: unknown): ServeError {
   if (isServeError(cause) && cause.code !== 'ERR_TASK') return cause
-  return new ServeError(
-    'ERR_BACKEND_START_FAILED',
-    `backend ${spec.backend}: replica ${spec.replicaId} did not start: ${messageOf(cause)}`,
-    { cause },
-  )
+  return new ServeError('ERR_BACKEND_START_FAILED', didNotStart(spec, cause), { cause })
 }
+
+const didNotStart = (spec: ReplicaSpec, cause: unknown): string =>
+  `backend ${spec.backend}: replica ${spec.replicaId} did not start: ${messageOf(cause)}`
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

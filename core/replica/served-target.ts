@@ -1,4 +1,5 @@
 import { nearestName, ServeError } from '../base/index.ts'
+import { ACCEPTS_BATCH } from './accepts-batch.ts'
 
 /** What is known of a target once it stands in its replica. Plain data. */
 export interface TargetDescription {
@@ -10,9 +11,6 @@ export interface TargetDescription {
   readonly hasReconfigure: boolean
   readonly hasCheckHealth: boolean
 }
-
-/** Marks a function that takes a list of requests. */
-export const ACCEPTS_BATCH: unique symbol = Symbol.for('shoal.acceptsBatch') as never
 
 /** Names that are no public method of a class. */
 const RESERVED = new Set(['constructor', 'init', 'reconfigure', 'checkHealth'])

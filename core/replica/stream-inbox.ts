@@ -6,7 +6,7 @@ const MAX_WINDOW = 256
 
 /**
  * The consumer's side of a streamed answer. Chunks wait here until they are read; credit for more goes back when half of the window was taken, and
- * the window doubles while the consumer empties it, so that one slow reader holds at most a window of chunks.
+ * the window doubles when a consumer that was waiting takes all of it, so that a slow reader never holds more than it began with.
  */
 export class StreamInbox implements StreamAnswer {
   readonly head: ResponseHead | undefined
@@ -34,7 +34,7 @@ export class StreamInbox implements StreamAnswer {
   }
 
   read(): Promise<readonly unknown[] | undefined> {
-    if (this.#chunks.length > 0) return Promise.resolve(this.#takeAll())
+    if (this.#chunks.length > 0) return Promise.resolve(this.#takeAll(false))
     if (this.#error !== undefined) return Promise.reject(this.#error)
     if (this.#ended) return Promise.resolve(undefined)
     return new Promise((resolve, reject) => {
@@ -75,17 +75,17 @@ export class StreamInbox implements StreamAnswer {
     const waiting = this.#waiting
     if (waiting === undefined) return
     this.#waiting = undefined
-    if (this.#chunks.length > 0) waiting.resolve(this.#takeAll())
+    if (this.#chunks.length > 0) waiting.resolve(this.#takeAll(true))
     else if (this.#error !== undefined) waiting.reject(this.#error)
     else waiting.resolve(undefined)
   }
 
-  #takeAll(): readonly unknown[] {
+  #takeAll(wasAwaited: boolean): readonly unknown[] {
     const chunks = this.#chunks
     this.#chunks = []
     this.#taken += chunks.length
     if (!this.#ended && this.#error === undefined && this.#taken >= this.#window / 2) {
-      const growth = this.#taken >= this.#window && this.#window < MAX_WINDOW ? this.#window : 0
+      const growth = wasAwaited && this.#taken >= this.#window && this.#window < MAX_WINDOW ? this.#window : 0
       this.#window += growth
       this.#giveCredit(this.#taken + growth)
       this.#taken = 0

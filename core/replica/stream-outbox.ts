@@ -47,7 +47,8 @@ export class StreamOutbox {
         const { done, value } = await this.#iterator.next()
         if (done || this.#cancelled) break
         this.#credit--
-        this.#outbox.add(this.#id, AnswerKind.CHUNK, value)
+        // A part that cannot travel has ended the stream for its consumer.
+        if (!this.#outbox.add(this.#id, AnswerKind.CHUNK, value)) return await this.#close()
       }
       this.#outbox.add(this.#id, AnswerKind.END, undefined)
     } catch (error) {

@@ -1,7 +1,8 @@
 import { ServeError } from '../base/index.ts'
-import { asBytes, bytesOf, whyNotJson } from './body.ts'
+import { asBytes, bytesOf, ownBytes, whyNotJson } from './body.ts'
+import { flatHeaders } from './flat-headers.ts'
 import { AnswerKind, type ResponseHead } from './frames.ts'
-import { flatHeaders, isResponse, LightResponse } from './light-response.ts'
+import { isResponse, LightResponse } from './light-response.ts'
 
 /** An answer ready for its slot. `kind` STREAM has an iterator of chunks as `value`, and the head of a Response beside it. */
 export interface EncodedAnswer {
@@ -9,9 +10,6 @@ export interface EncodedAnswer {
   readonly value: unknown
   readonly head?: ResponseHead
 }
-
-/** Statuses whose answers carry no body. */
-const BODYLESS = new Set([101, 103, 204, 205, 304])
 
 /**
  * What a handler returned, as an answer. `rendered` says that the caller is the gateway, which wants text, bytes or JSON; a handle gets the value.
@@ -28,7 +26,7 @@ export function encodeAnswer(result: unknown, rendered: boolean): EncodedAnswer 
   if (result === undefined || result === null) return { kind: AnswerKind.EMPTY, value: undefined }
   if (typeof result === 'string') return { kind: AnswerKind.TEXT, value: result }
   const bytes = asBytes(result)
-  if (bytes !== undefined) return { kind: AnswerKind.BYTES, value: bytes }
+  if (bytes !== undefined) return { kind: AnswerKind.BYTES, value: ownBytes(bytes) }
   const json = toJson(result)
   return json === undefined ? { kind: AnswerKind.EMPTY, value: undefined } : { kind: AnswerKind.JSON, value: json }
 }
@@ -47,7 +45,10 @@ function toJson(result: unknown): string | undefined {
 
 function encodeResponse(response: LightResponse | Response): EncodedAnswer | Promise<EncodedAnswer> {
   const light = LightResponse.parts(response)
-  if (light !== undefined) return { kind: AnswerKind.FULL, value: [...light[0], light[1]] }
+  if (light !== undefined) {
+    const [head, body] = light
+    return { kind: AnswerKind.FULL, value: [...head, typeof body === 'object' ? ownBytes(body) : body] }
+  }
   const real = LightResponse.real(response)
   const head: ResponseHead = [real.status, flatHeaders(real.headers)]
   if (real.body === null) return { kind: AnswerKind.FULL, value: [...head, undefined] }
@@ -69,24 +70,4 @@ function chunksOf(stream: ReadableStream<unknown>): AsyncIterator<unknown> {
       return { done: true, value: undefined }
     },
   }
-}
-
-/** A FULL answer as the `Response` that a handle's caller receives. */
-export function responseOf(full: readonly [status: number, headers: readonly string[], body: string | Uint8Array | undefined]): Response {
-  const [status, flat, body] = full
-  return new Response(BODYLESS.has(status) ? null : typeof body === 'string' ? bytesOf(body) : (body ?? null), {
-    status,
-    headers: headersOf(flat),
-  })
-}
-
-/** A streamed `Response`: the head of the answer and a body that pulls chunk by chunk. */
-export function streamedResponse(head: ResponseHead, body: ReadableStream<Uint8Array>): Response {
-  return new Response(body, { status: head[0], headers: headersOf(head[1]) })
-}
-
-function headersOf(flat: readonly string[]): Headers {
-  const headers = new Headers()
-  for (let i = 0; i + 1 < flat.length; i += 2) headers.append(flat[i] as string, flat[i + 1] as string)
-  return headers
 }

@@ -17,6 +17,11 @@ export function asBytes(value: unknown): Uint8Array | undefined {
   return undefined
 }
 
+/** The bytes themselves, or a copy when they lie in a larger buffer: a view takes its whole buffer along wherever it goes, with what others have in it. */
+export function ownBytes(bytes: Uint8Array): Uint8Array {
+  return bytes.byteLength === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes)
+}
+
 /** A plain object without prototype; the last value of a name wins. */
 export function lastValues(pairs: Iterable<readonly [string, unknown]>): Record<string, unknown> {
   const values: Record<string, unknown> = Object.create(null)
@@ -26,10 +31,10 @@ export function lastValues(pairs: Iterable<readonly [string, unknown]>): Record<
 
 /** The arguments after the `?` of an URL; null prototype. */
 export function argsOfUrl(url: string): Record<string, string> {
-  const start = url.indexOf('?')
-  if (start === -1) return Object.create(null)
-  const end = url.indexOf('#', start)
-  return lastValues(new URLSearchParams(end === -1 ? url.slice(start + 1) : url.slice(start + 1, end))) as Record<string, string>
+  const end = url.indexOf('#')
+  const before = end === -1 ? url : url.slice(0, end)
+  const start = before.indexOf('?')
+  return start === -1 ? Object.create(null) : (lastValues(new URLSearchParams(before.slice(start + 1))) as Record<string, string>)
 }
 
 /** Says what cannot be carried by JSON, with the path to it; undefined when all can. Cycles count as what cannot. */

@@ -3,6 +3,7 @@
  * message per call).
  *
  * To the replica: `[id, msLeft, meta, data, id, msLeft, meta, data, ...]`, or one of the signals below, told apart by a negative first slot.
+ * A negative `msLeft` says that the call must not share a batch.
  * From the replica: `[serviceUs, id, kind, value, id, kind, value, ...]`, where `serviceUs` is the running mean of the time a call takes.
  *
  * What may share a message: primitives only. An object or a buffer goes as its own message, because structured clone keeps identity inside a
@@ -15,6 +16,14 @@ export const SLOTS_PER_ANSWER = 3
 export const CANCEL = -1
 /** `[CREDIT, id, chunks]`: the consumer of a stream is ready for so many more chunks. */
 export const CREDIT = -2
+
+/** `[BODY, id, part]`: the next bytes of a body that streams in, moved. */
+export const BODY = -3
+/** `[BODY_END, id, envelope?]`: the body has ended; with an ErrorEnvelope because the rest will not come. */
+export const BODY_END = -4
+
+/** In the data slot of a call that came by HTTP: the body streams in, when the handler reads it. */
+export const STREAMED: null = null
 
 /** The kinds of answer. JSON, TEXT, BYTES, EMPTY and FULL are made only for calls that came by HTTP; a handle gets VALUE, FULL or a stream. */
 export const AnswerKind = Object.freeze({
@@ -40,6 +49,8 @@ export const AnswerKind = Object.freeze({
   END: 9,
   /** User code is about to see this call. Sent only where memory cannot be shared; elsewhere a flag is set. No end of the call. */
   STARTED: 10,
+  /** The handler reads: so many more bytes of the body may leave. No end of the call. */
+  BODY_CREDIT: 11,
 } as const)
 export type AnswerKind = (typeof AnswerKind)[keyof typeof AnswerKind]
 

@@ -1,6 +1,9 @@
+import { ServeError } from '../base/index.ts'
 import { argsOfUrl, asBytes, bytesOf, lastValues, textOf } from './body.ts'
 import { decodeHttpHead, type HttpHead } from './frames.ts'
-import { JSON_LIMITS, type JsonLimits, parseGuardedJson } from './json-guard.ts'
+import { parseGuardedJson } from './json-guard.ts'
+import { JSON_LIMITS, type JsonLimits } from './json-limits.ts'
+import { StreamedBody } from './streamed-body.ts'
 
 const MULTIPART = /multipart\/form-data/i
 
@@ -13,7 +16,7 @@ export type RawBody = undefined | string | Uint8Array
  */
 export class HttpRequest {
   readonly #packed: string
-  readonly #body: RawBody
+  readonly #body: RawBody | StreamedBody
   readonly #limits: JsonLimits
   #head: HttpHead | undefined
   #headers: Headers | undefined
@@ -25,7 +28,7 @@ export class HttpRequest {
   #abort: AbortController | undefined
   #abortedWith: unknown
 
-  constructor(packedHead: string, body: RawBody, limits: JsonLimits = JSON_LIMITS) {
+  constructor(packedHead: string, body: RawBody | StreamedBody, limits: JsonLimits = JSON_LIMITS) {
     this.#packed = packedHead
     this.#body = body
     this.#limits = limits
@@ -41,7 +44,10 @@ export class HttpRequest {
     return this.#args
   }
 
-  /** JSON and forms parsed, a string for `text/*`, bytes otherwise, undefined without a body. `ERR_NOT_JSON` for broken JSON. */
+  /**
+   * JSON and forms parsed, a string for `text/*`, bytes otherwise, undefined without a body. `ERR_NOT_JSON` for broken JSON, `ERR_BODY_STREAMED` for a
+   * body above `http.bufferBodyBytes`.
+   */
   get data(): unknown {
     if (!this.#decoded) {
       this.#data = this.#decode()
@@ -52,6 +58,7 @@ export class HttpRequest {
 
   /** The fields of a form body as a plain object without prototype, the last value of a name winning; empty for other bodies. */
   get form(): Record<string, unknown> {
+    if (this.#body instanceof StreamedBody) throw isStreamed('form', 'formData()')
     const type = this.#contentType
     if (type.startsWith('application/x-www-form-urlencoded')) return lastValues(new URLSearchParams(this.#text))
     return this.#form === undefined ? Object.create(null) : lastValues(this.#form)
@@ -82,41 +89,48 @@ export class HttpRequest {
     return this.#abort.signal
   }
 
-  async text(): Promise<string> {
-    return this.#text
+  text(): Promise<string> {
+    return this.#body instanceof StreamedBody ? fromWhole(this.#body, textOf) : Promise.resolve(this.#text)
   }
 
-  async json(): Promise<unknown> {
-    return parseGuardedJson(this.#text, this.#limits)
+  json(): Promise<unknown> {
+    return this.#body instanceof StreamedBody
+      ? fromWhole(this.#body, (bytes) => parseGuardedJson(textOf(bytes), this.#limits))
+      : this.#jsonOfHere()
   }
 
-  async bytes(): Promise<Uint8Array> {
-    return this.#bytes
+  bytes(): Promise<Uint8Array> {
+    return this.#body instanceof StreamedBody ? this.#body.whole() : Promise.resolve(this.#bytes)
   }
 
-  async arrayBuffer(): Promise<ArrayBuffer> {
-    return this.#bytes.slice().buffer as ArrayBuffer
+  arrayBuffer(): Promise<ArrayBuffer> {
+    const copy = (bytes: Uint8Array): ArrayBuffer => bytes.slice().buffer as ArrayBuffer
+    return this.#body instanceof StreamedBody ? fromWhole(this.#body, copy) : Promise.resolve(copy(this.#bytes))
   }
 
-  async blob(): Promise<Blob> {
-    return new Blob([this.#bytes], { type: this.#contentType })
+  blob(): Promise<Blob> {
+    const pack = (bytes: Uint8Array): Blob => new Blob([bytes], { type: this.#contentType })
+    return this.#body instanceof StreamedBody ? fromWhole(this.#body, pack) : Promise.resolve(pack(this.#bytes))
   }
 
-  async formData(): Promise<FormData> {
-    return this.#form ?? this.#asReal.clone().formData()
+  formData(): Promise<FormData> {
+    if (this.#body instanceof StreamedBody) return fromWhole(this.#body, (bytes) => this.#toReal(bytes).formData())
+    return this.#form === undefined ? this.#asReal.clone().formData() : Promise.resolve(this.#form)
   }
 
   get body(): ReadableStream<Uint8Array> | null {
+    if (this.#body instanceof StreamedBody) return this.#body.stream()
     return this.#body === undefined ? null : this.#asReal.clone().body
   }
 
-  /** Always false: the readers may be used as often as one likes. */
+  /** False: the readers may be used as often as one likes. True only for a large body that is read through `body`. */
   get bodyUsed(): boolean {
-    return false
+    return this.#body instanceof StreamedBody && this.#body.isStreaming
   }
 
+  /** Of a body that streams in, the clone keeps all bytes when it is read. */
   clone(): Request {
-    return this.#asReal.clone()
+    return this.#body instanceof StreamedBody ? this.#toReal(this.#body.copy()) : this.#asReal.clone()
   }
 
   get [Symbol.toStringTag](): string {
@@ -132,18 +146,23 @@ export class HttpRequest {
     return (this.headers.get('content-type') ?? '').toLowerCase()
   }
 
+  async #jsonOfHere(): Promise<unknown> {
+    return parseGuardedJson(this.#text, this.#limits)
+  }
+
   get #text(): string {
-    const body = this.#body
+    const body = this.#body as RawBody
     return body === undefined ? '' : typeof body === 'string' ? body : textOf(body)
   }
 
   get #bytes(): Uint8Array {
-    const body = this.#body
+    const body = this.#body as RawBody
     return body === undefined ? new Uint8Array(0) : typeof body === 'string' ? bytesOf(body) : (asBytes(body) as Uint8Array)
   }
 
   #decode(): unknown {
     if (this.#body === undefined) return undefined
+    if (this.#body instanceof StreamedBody) throw isStreamed('data', 'json(), text(), bytes(), formData()')
     const type = this.#contentType
     if (/^application\/(?:[\w.+-]+\+)?json\b/.test(type)) return parseGuardedJson(this.#text, this.#limits)
     if (type.startsWith('application/x-www-form-urlencoded') || this.#form !== undefined) return this.form
@@ -151,17 +170,15 @@ export class HttpRequest {
   }
 
   get #asReal(): Request {
-    if (this.#real === undefined) {
-      const head = this.#split
-      const bodyless = this.#body === undefined || head.httpMethod === 'GET' || head.httpMethod === 'HEAD'
-      this.#real = new Request(head.url, {
-        method: head.httpMethod,
-        headers: this.headers,
-        signal: this.signal,
-        ...(bodyless ? {} : { body: this.#body }),
-      })
-    }
+    this.#real ??= this.#toReal(this.#body instanceof StreamedBody ? this.#body.stream() : this.#body)
     return this.#real
+  }
+
+  #toReal(body: RawBody | ReadableStream<Uint8Array>): Request {
+    const { httpMethod: method, url } = this.#split
+    const bodyless = body === undefined || method === 'GET' || method === 'HEAD'
+    const duplex = body instanceof ReadableStream ? { duplex: 'half' as const } : undefined
+    return new Request(url, { method, headers: this.headers, signal: this.signal, ...(bodyless ? {} : { body, ...duplex }) })
   }
 
   /** The real `Request` behind a stand-in; anything else comes back as it is. */
@@ -171,7 +188,7 @@ export class HttpRequest {
 
   /** Decodes what cannot be decoded in a getter: a multipart form. Undefined when there is nothing to wait for. */
   static prepare(request: HttpRequest): Promise<void> | undefined {
-    if (request.#body === undefined || !MULTIPART.test(request.#packed)) return undefined
+    if (request.#body === undefined || request.#body instanceof StreamedBody || !MULTIPART.test(request.#packed)) return undefined
     return request.#asReal
       .clone()
       .formData()
@@ -187,6 +204,7 @@ export class HttpRequest {
   static abort(request: HttpRequest, reason: unknown): void {
     request.#abortedWith = reason
     request.#abort?.abort(reason)
+    if (request.#body instanceof StreamedBody) request.#body.fail(reason)
   }
 
   static isOne(value: unknown): value is HttpRequest {
@@ -195,6 +213,19 @@ export class HttpRequest {
 }
 
 const isHttpRequest = HttpRequest.isOne
+
+/** A reader that nobody awaits must not end the replica when the client goes away. */
+function fromWhole<T>(body: StreamedBody, decode: (bytes: Uint8Array) => T | Promise<T>): Promise<T> {
+  const read = body.whole().then(decode)
+  read.catch(() => undefined)
+  return read
+}
+
+const isStreamed = (member: string, readers: string): ServeError =>
+  new ServeError(
+    'ERR_BODY_STREAMED',
+    `request.${member}: the body is larger than http.bufferBodyBytes and streams in; await ${readers} of the request, or read request.body`,
+  )
 
 // `instanceof Request` holds, and the members that the stand-in lacks (mode, cache, ...) are answered by a real one.
 if (typeof Request === 'function') {

@@ -1,14 +1,5 @@
 import { ServeError } from '../base/index.ts'
-
-/** How large a JSON text a replica is willing to parse. */
-export interface JsonLimits {
-  /** Deepest nesting of arrays and objects. @default 64 */
-  readonly maxDepth: number
-  /** Most values, keys not counted. @default 100_000 */
-  readonly maxValues: number
-}
-
-export const JSON_LIMITS: JsonLimits = Object.freeze({ maxDepth: 64, maxValues: 100_000 })
+import { JSON_LIMITS, type JsonLimits } from './json-limits.ts'
 
 /**
  * Parses JSON from outside. Depth and values are counted in one pass over the text before anything is built, because a parser takes millions of
@@ -26,7 +17,7 @@ export function parseGuardedJson(text: string, limits: JsonLimits = JSON_LIMITS)
 }
 
 /** The name itself, or any escape that could spell a part of it. */
-const MAY_NAME_PROTO = /__proto__|\\u00[57]/i
+const MAY_NAME_PROTO = /__proto__|\\u00[567]/i
 
 function refuseProto(this: unknown, key: string, value: unknown): unknown {
   if (key === '__proto__') throw new ServeError('ERR_NOT_JSON', 'body: the key "__proto__" is refused', { outcome: 'completed' })

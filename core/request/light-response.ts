@@ -1,4 +1,5 @@
 import { asBytes } from './body.ts'
+import { flatHeaders } from './flat-headers.ts'
 import type { ResponseHead } from './frames.ts'
 
 const NativeResponse: typeof Response = globalThis.Response
@@ -30,9 +31,9 @@ export class LightResponse {
   }
 
   static json(data: unknown, init: ResponseInit = {}): LightResponse {
-    const response = new LightResponse(JSON.stringify(data), init)
-    if (!response.headers.has('content-type')) response.headers.set('content-type', 'application/json')
-    return response
+    const headers = new Headers(init.headers)
+    if (!headers.has('content-type')) headers.set('content-type', 'application/json')
+    return new LightResponse(JSON.stringify(data), { ...init, headers })
   }
 
   static error(): Response {
@@ -105,11 +106,4 @@ for (const name of Object.getOwnPropertyNames(NativeResponse.prototype)) {
 export function isResponse(value: unknown): value is Response | LightResponse {
   if (typeof value !== 'object' || value === null) return false
   return isLight(value) || value instanceof NativeResponse
-}
-
-/** Names and values in turn; every `set-cookie` on its own. */
-export function flatHeaders(headers: Headers): string[] {
-  const flat: string[] = []
-  for (const [name, value] of headers) flat.push(name, value)
-  return flat
 }

@@ -32,7 +32,12 @@ export function roughSizeBytes(value: unknown): number {
   if (typeof value === 'string') return value.length
   if (typeof value !== 'object' || value === null) return 0
   if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return value.byteLength
-  return roughObjectSize(value, 0)
+  try {
+    return roughObjectSize(value, 0)
+  } catch {
+    // A getter threw. Cloning will say so where the call can be failed with it.
+    return 0
+  }
 }
 
 function roughObjectSize(value: object, depth: number): number {
@@ -57,8 +62,18 @@ export function isPlainObject(value: unknown): value is Record<string, unknown> 
 
 /** A value that refuses to travel, with the path to what holds it up. */
 export function notSerializable(value: unknown, path: string, cause: unknown): ServeError {
-  const culprit = uncloneablePath(value, path)
+  const culprit = culpritOf(value, path, cause) ?? uncloneablePath(value, path)
   const client = culprit.value !== undefined && isClient(culprit.value)
+  if (isLiving(culprit.value)) {
+    return new ServeError(
+      'ERR_NOT_SERIALIZABLE',
+      `${culprit.path} is a handle, which travels in initArgs only, in plain objects and arrays`,
+      {
+        cause,
+        details: { path: culprit.path },
+      },
+    )
+  }
   return client
     ? new ServeError(
         'ERR_CLIENT_NOT_SERIALIZABLE',
@@ -75,9 +90,31 @@ const CLIENT_BRAND = Symbol.for('shoal.Client')
 const isClient = (value: unknown): boolean =>
   typeof value === 'object' && value !== null && (value as Record<symbol, unknown>)[CLIENT_BRAND] === true
 
+const LIVING = Symbol.for('shoal.toLivingArgument')
+const isLiving = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null && typeof (value as Record<symbol, unknown>)[LIVING] === 'function'
+
+/** The place of the object that whoever was to send the value has named, where it has named one. */
+function culpritOf(value: unknown, path: string, cause: unknown): { path: string; value: unknown } | undefined {
+  const named = (cause as { readonly culprit?: unknown } | undefined)?.culprit
+  const place = named === undefined ? undefined : pathTo(value, named, path, new Set())
+  return place === undefined ? undefined : { path: place, value: named }
+}
+
+function pathTo(value: unknown, wanted: unknown, path: string, seen: Set<unknown>): string | undefined {
+  if (value === wanted) return path
+  if (typeof value !== 'object' || value === null || seen.has(value)) return undefined
+  seen.add(value)
+  for (const [key, child] of childrenOf(value)) {
+    const found = pathTo(child, wanted, Array.isArray(value) ? `${path}[${key}]` : `${path}.${key}`, seen)
+    if (found !== undefined) return found
+  }
+  return undefined
+}
+
 /** The shallowest-first place whose own content cannot be cloned. */
 function uncloneablePath(value: unknown, path: string, depth: number = 0): { path: string; value: unknown } {
-  if (isClient(value)) return { path, value }
+  if (isClient(value) || isLiving(value)) return { path, value }
   if (depth < 32 && typeof value === 'object' && value !== null) {
     for (const [key, child] of childrenOf(value)) {
       if (!clones(child)) return uncloneablePath(child, Array.isArray(value) ? `${path}[${key}]` : `${path}.${key}`, depth + 1)
@@ -89,12 +126,26 @@ function uncloneablePath(value: unknown, path: string, depth: number = 0): { pat
 function childrenOf(value: object): [string, unknown][] {
   if (value instanceof Map) return [...value].map(([key, child]) => [String(key), child])
   if (value instanceof Set) return [...value].map((child, index) => [String(index), child])
+  return keysOf(value).map((key) => {
+    try {
+      return [key, (value as Record<string, unknown>)[key]]
+    } catch {
+      return [key, THROWING_GETTER]
+    }
+  })
+}
+
+/** None for a proxy that does not show them. */
+function keysOf(value: object): string[] {
   try {
-    return Object.entries(value)
+    return Object.keys(value)
   } catch {
     return []
   }
 }
+
+/** Stands for what a getter would not give. */
+const THROWING_GETTER = (): void => {}
 
 function clones(value: unknown): boolean {
   if (typeof value === 'function' || typeof value === 'symbol') return false
@@ -112,8 +163,13 @@ function nameOf(value: unknown): string {
   if (buffer instanceof ArrayBuffer && (buffer as ArrayBuffer & { readonly detached?: boolean }).detached === true) {
     return 'a buffer that was moved away before (a result is moved, not copied: return a copy of what you keep)'
   }
+  if (value === THROWING_GETTER) return 'a getter that throws'
   if (typeof value === 'function') return value.name === '' ? 'a function' : `the function ${value.name}`
   if (typeof value === 'symbol') return String(value)
-  if (typeof value === 'object' && value !== null) return `a ${value.constructor?.name ?? 'object'}`
+  if (typeof value === 'object' && value !== null) {
+    const tag = Object.prototype.toString.call(value).slice(8, -1)
+    const name = tag === 'Object' ? value.constructor?.name || 'object' : tag
+    return `${/^[aeio]/i.test(name) ? 'an' : 'a'} ${name}`
+  }
   return String(value)
 }

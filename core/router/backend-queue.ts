@@ -1,10 +1,14 @@
 import { type Clock, type Random, ServeError, type Turns } from '../base/index.ts'
-import { type CallLane, chooseReplica, type LaneOwner } from '../replica/index.ts'
+import { type CallLane, chooseReplica, type LaneOwner, planBatches } from '../replica/index.ts'
 import { AnswerKind, roughSizeBytes } from '../request/index.ts'
 import { type Call, type CallOwner, CallQueue, CallState, DeadlineWheel, LatencyHistogram } from '../service/index.ts'
+import { DrainRate } from './drain-rate.ts'
+import { PoisonList } from './poison-list.ts'
 
 /** Re-routes of a call that no replica had started. */
 const MAX_REROUTES = 3
+/** When another node may try again here. */
+const GUEST_RETRY_MS = 20
 /** Calls re-run after they had started: at most this share of those in flight, and a floor. */
 const RETRY_SHARE = 0.2
 const RETRY_FLOOR = 3
@@ -54,9 +58,20 @@ export class BackendQueue implements CallOwner, LaneOwner {
   readonly #turns: Turns
   readonly #random: Random
   readonly #queue = new CallQueue()
+  /** Calls that only a replica of this node may take: those with reach 'node', and those of other nodes. */
+  readonly #near = new CallQueue()
   readonly #wheel: DeadlineWheel
   #limits: QueueLimits
+  /** Items that go to one replica together; 1 without batches. */
+  #batchSize = 1
+  #slotsPerReplica = 0
+  #closed = false
   #lanes: CallLane[] = []
+  /** The same, by whether they lead to another node. */
+  #nearLanes: CallLane[] = []
+  #farLanes: CallLane[] = []
+  /** Calls of other nodes, admitted and not yet done. */
+  #guests = 0
   readonly #draining = new Map<CallLane, () => void>()
   /** Admitted and not yet done, in the queue or in a replica. */
   #open = 0
@@ -65,6 +80,7 @@ export class BackendQueue implements CallOwner, LaneOwner {
   #retrying = 0
   #armed = false
   readonly #drainRate = new DrainRate()
+  readonly #poison: PoisonList
 
   constructor(options: BackendQueueOptions, clock: Clock, turns: Turns, random: Random) {
     this.#options = options
@@ -73,6 +89,8 @@ export class BackendQueue implements CallOwner, LaneOwner {
     this.#turns = turns
     this.#random = random
     this.#wheel = new DeadlineWheel((call) => this.#onDeadline(call), clock)
+    this.#poison = new PoisonList(clock)
+    this.#plan()
   }
 
   get backend(): string {
@@ -82,6 +100,11 @@ export class BackendQueue implements CallOwner, LaneOwner {
   /** Replicas that take calls. */
   get ready(): number {
     return this.#lanes.length
+  }
+
+  /** Of these, on this node. */
+  get readyHere(): number {
+    return this.#nearLanes.length
   }
 
   /** Calls that wait for a slot, whether here or handed over and not started. */
@@ -94,6 +117,12 @@ export class BackendQueue implements CallOwner, LaneOwner {
     return Math.min(this.#open, this.#slots)
   }
 
+  /** Mean time a call takes in the replicas of this node, in microseconds; 0 while none is known. */
+  get serviceUs(): number {
+    const known = this.#nearLanes.filter((lane) => lane.serviceUs > 0)
+    return known.reduce((sum, lane) => sum + lane.serviceUs, 0) / Math.max(1, known.length)
+  }
+
   /** Calls admitted and not yet done. */
   get open(): number {
     return this.#open
@@ -102,33 +131,41 @@ export class BackendQueue implements CallOwner, LaneOwner {
   /** New limits, at once, for this queue and its lanes. */
   configure(limits: QueueLimits): void {
     this.#limits = limits
+    this.#plan()
     for (const lane of this.#lanes) this.#configureLane(lane)
     this.#arm()
   }
 
   addLane(lane: CallLane): void {
     this.#configureLane(lane)
-    this.#lanes = [...this.#lanes, lane]
+    this.#setLanes([...this.#lanes, lane])
     this.#arm()
   }
 
   /** Takes no more for this lane; resolves when it holds nothing. */
   drainLane(lane: CallLane): Promise<void> {
-    this.#lanes = this.#lanes.filter((other) => other !== lane)
+    this.#setLanes(this.#lanes.filter((other) => other !== lane))
     if (lane.outstanding === 0) return Promise.resolve()
     return new Promise((resolve) => this.#draining.set(lane, resolve))
   }
 
-  /** The replica behind a lane is gone: what it never started goes to others, the rest is told. */
-  removeLane(lane: CallLane, reason: string): void {
-    this.#lanes = this.#lanes.filter((other) => other !== lane)
-    for (const call of lane.close()) this.#settleAfterDeath(call, lane, reason)
+  /**
+   * The replica behind a lane is gone: what it never started goes to others, the rest is told. After a crash the only call that was started in it is
+   * blamed for it; of several nobody knows which it was.
+   */
+  removeLane(lane: CallLane, reason: string, isCrash = true): void {
+    this.#setLanes(this.#lanes.filter((other) => other !== lane))
+    const calls = lane.close().sort((a, b) => a.id - b.id)
+    const [suspect, ...others] = isCrash ? calls.filter((call) => call.state === CallState.STREAMING || lane.hasStarted(call)) : []
+    if (suspect !== undefined && others.length === 0) this.#poison.blame(suspect)
+    const again = calls.filter((call) => this.#settleAfterDeath(call, lane, reason))
+    for (const call of again.reverse()) this.#queueOf(call).addFirst(call)
     this.#draining.get(lane)?.()
     this.#draining.delete(lane)
     this.#arm()
   }
 
-  /** Takes a call in, or fails its sink with `ERR_BACK_PRESSURE`. */
+  /** Takes a call in, or fails its sink with `ERR_BACK_PRESSURE` or `ERR_POISON`. A shadow never waits: it finds a free slot or is refused. */
   submit(call: Call): void {
     const { counters } = this
     counters.received++
@@ -138,13 +175,16 @@ export class BackendQueue implements CallOwner, LaneOwner {
     call.backend = this.#options.backend
     call.arrivedAtMs = nowMs
     call.deadlineAtMs = nowMs + (call.timeoutMs ?? limits.requestTimeoutMs)
-    call.sizeBytes = roughSizeBytes(call.data)
-    if (this.#open >= this.#slots && this.#refuse(call, nowMs)) return
+    call.sizeBytes = call.upload === undefined ? roughSizeBytes(call.data) : call.upload.heldBytes
+    if (call.reach === 'node' && this.#refuseNear(call)) return
+    if ((this.#open >= this.#slots || this.#closed) && this.#refuse(call, nowMs)) return
+    if (this.#poison.isActive && this.#refusePoison(call)) return
     counters.admitted++
     this.#open++
     call.admitted = true
     this.#wheel.add(call, nowMs)
-    this.#queue.add(call)
+    if (call.guest) this.#guests++
+    this.#queueOf(call).add(call)
     if (!this.#armed) this.#arm()
     if (this.#lanes.length === 0) this.#options.onStarved?.()
   }
@@ -155,18 +195,22 @@ export class BackendQueue implements CallOwner, LaneOwner {
 
   /** Fails everything that waits or runs; for an endpoint or backend that goes away. */
   failAll(makeError: (call: Call) => ServeError, matches: (call: Call) => boolean = () => true): void {
-    const kept: Call[] = []
-    for (let call = this.#queue.take(); call !== undefined; call = this.#queue.take()) {
-      if (matches(call)) {
-        this.#wheel.remove(call)
-        this.#fail(call, makeError(call))
-        this.#done(call)
-      } else kept.push(call)
+    for (const queue of [this.#near, this.#queue]) {
+      const kept: Call[] = []
+      for (let call = queue.take(); call !== undefined; call = queue.take()) {
+        if (matches(call)) {
+          this.#wheel.remove(call)
+          this.#fail(call, makeError(call))
+          this.#done(call)
+        } else kept.push(call)
+      }
+      for (const call of kept) queue.add(call)
     }
-    for (const call of kept) this.#queue.add(call)
   }
 
+  /** Refuses every call from now on; those inside have been settled by then. */
   close(): void {
+    this.#closed = true
     this.#wheel.close()
   }
 
@@ -193,6 +237,21 @@ export class BackendQueue implements CallOwner, LaneOwner {
     } else this.#fail(call, error)
   }
 
+  /** A node that was full sends the call back: it goes first, wherever there is room. */
+  onRefused(call: Call, error: ServeError): void {
+    this.#outstanding--
+    if (call.state === CallState.SETTLED) return this.#done(call)
+    if (call.upload?.hasBegun) {
+      this.#wheel.remove(call)
+      this.#fail(call, error)
+      return this.#done(call)
+    }
+    this.counters.retried++
+    call.id = -1
+    this.#queueOf(call).addFirst(call)
+    this.#arm()
+  }
+
   onDone(call: Call, nowMs: number): void {
     if (call.state === CallState.STREAMING) {
       this.#wheel.remove(call)
@@ -208,7 +267,7 @@ export class BackendQueue implements CallOwner, LaneOwner {
   }
 
   onMessageEnd(): void {
-    if (this.#queue.size > 0) this.#arm()
+    if (this.#queue.size > 0 || this.#near.size > 0) this.#arm()
     if (this.#draining.size === 0) return
     for (const [lane, resolve] of this.#draining) {
       if (lane.outstanding > 0) continue
@@ -218,43 +277,74 @@ export class BackendQueue implements CallOwner, LaneOwner {
   }
 
   get #slots(): number {
-    const { maxBatchSize, maxConcurrentQueries } = this.#limits
-    const perReplica =
-      maxBatchSize > 1 ? maxBatchSize * Math.max(1, Math.floor(maxConcurrentQueries / (2 * maxBatchSize))) : maxConcurrentQueries
-    return this.#lanes.length * perReplica
+    return this.#lanes.length * this.#slotsPerReplica
+  }
+
+  #plan(): void {
+    const { batchSize, batchesAtOnce } = planBatches(this.#limits)
+    this.#batchSize = batchSize
+    this.#slotsPerReplica = batchSize * batchesAtOnce
   }
 
   #configureLane(lane: CallLane): void {
-    const { maxBatchSize, maxConcurrentQueries } = this.#limits
-    lane.configure(Math.max(maxConcurrentQueries, maxBatchSize > 1 ? 2 * maxBatchSize : 1), maxBatchSize > 1)
+    const batchSize = this.#batchSize
+    lane.configure(Math.max(this.#limits.maxConcurrentQueries, batchSize > 1 ? 2 * batchSize : 1), batchSize > 1)
   }
 
   #refuse(call: Call, nowMs: number): boolean {
+    if (this.#closed)
+      return this.#reject(
+        call,
+        new ServeError('ERR_NO_REPLICA', `backend ${this.#options.backend} was stopped`, { outcome: 'not-started' }),
+      )
     const limits = this.#limits
     const waiting = this.#open - this.#slots
-    const waitMs = this.#lanes.length === 0 ? undefined : this.#drainRate.waitMs(waiting + 1)
-    const why =
-      waiting >= limits.maxQueuedRequests
+    const hasReplica = this.#lanes.length > 0
+    const waitMs = hasReplica ? this.#drainRate.waitMs(waiting + 1) : undefined
+    const trustedMs = hasReplica ? this.#drainRate.trustedWaitMs(waiting + 1) : undefined
+    const why = call.shadow
+      ? 'no slot is free for a shadow'
+      : waiting >= limits.maxQueuedRequests
         ? `${waiting} waiting, limit ${limits.maxQueuedRequests} (maxQueuedRequests)`
-        : this.#queue.size > 0 && this.#queue.sizeBytes + call.sizeBytes > limits.maxQueuedBytes
-          ? `${this.#queue.sizeBytes} bytes waiting, limit ${limits.maxQueuedBytes} (maxQueuedBytes)`
-          : waitMs !== undefined && nowMs + waitMs > call.deadlineAtMs
-            ? `${waiting} waiting, expected wait ${Math.round(waitMs)} ms is longer than the deadline`
+        : this.#queueOf(call).size > 0 && this.#queueOf(call).sizeBytes + call.sizeBytes > limits.maxQueuedBytes
+          ? `${this.#queueOf(call).sizeBytes} bytes waiting, limit ${limits.maxQueuedBytes} (maxQueuedBytes)`
+          : trustedMs !== undefined && nowMs + trustedMs > call.deadlineAtMs
+            ? `${waiting} waiting, expected wait ${Math.round(trustedMs)} ms is longer than the deadline`
             : undefined
     if (why === undefined) return false
-    this.counters.rejected++
-    call.state = CallState.SETTLED
     const error = new ServeError('ERR_BACK_PRESSURE', `backend ${this.#options.backend}: ${why}`, {
       outcome: 'not-started',
       retryAfterMs: Math.max(1, Math.ceil(waitMs ?? 1_000)),
       details: { backend: this.#options.backend, waiting },
     })
+    return this.#reject(call, error)
+  }
+
+  #refusePoison(call: Call): boolean {
+    const refusedForMs = this.#poison.refusedForMs(call)
+    if (refusedForMs === 0) return false
+    const { backend } = this.#options
+    const error = new ServeError(
+      'ERR_POISON',
+      `backend ${backend}: this payload has ended replicas twice, refused for ${Math.ceil(refusedForMs)} ms`,
+      {
+        outcome: 'not-started',
+        retryAfterMs: Math.ceil(refusedForMs),
+        details: { backend },
+      },
+    )
+    return this.#reject(call, error)
+  }
+
+  #reject(call: Call, error: ServeError): true {
+    this.counters.rejected++
+    call.state = CallState.SETTLED
     call.sink.fail(error)
     return true
   }
 
   #arm(): void {
-    if (this.#armed || this.#queue.size === 0 || this.#lanes.length === 0) return
+    if (this.#armed || (this.#queue.size === 0 && this.#near.size === 0) || this.#lanes.length === 0) return
     this.#armed = true
     // An idle replica gets its call at the end of this turn; while answers are due, gathering for a whole turn makes larger messages.
     if (this.#outstanding === 0) this.#turns.soon(this.#flush)
@@ -265,11 +355,20 @@ export class BackendQueue implements CallOwner, LaneOwner {
     this.#armed = false
     const queue = this.#queue
     const lanes = this.#lanes
-    const { maxBatchSize } = this.#limits
+    if (this.#near.size > 0) this.#handOut(this.#near, this.#nearLanes, this.#chooseNear)
+    this.#handOut(queue, lanes, this.#farLanes.length === 0 ? this.#chooseNear : this.#chooseAnywhere)
+    const nowMs = this.#clock.nowMs()
+    for (const lane of lanes) lane.post(nowMs)
+    // What could not be sent has freed its place, and no answer will come to say so.
+    if (queue.size > 0 && lanes.some((lane) => lane.hasRoom)) this.#arm()
+  }
+
+  #handOut(queue: CallQueue, lanes: readonly CallLane[], choose: () => CallLane | undefined): void {
+    const batchSize = this.#batchSize
     while (queue.size > 0) {
-      const lane = chooseReplica(lanes, this.#random)
+      const lane = choose()
       if (lane === undefined || !lane.hasRoom) break
-      let count = maxBatchSize > 1 ? Math.min(maxBatchSize, Math.ceil(queue.size / lanes.length)) : lane.sliceSize
+      let count = batchSize > 1 ? Math.min(batchSize, Math.ceil(queue.size / lanes.length)) : lane.sliceSize
       for (; count > 0 && lane.hasRoom; count--) {
         const call = queue.take()
         if (call === undefined) break
@@ -277,8 +376,40 @@ export class BackendQueue implements CallOwner, LaneOwner {
         lane.stage(call)
       }
     }
-    const nowMs = this.#clock.nowMs()
-    for (const lane of lanes) lane.post(nowMs)
+  }
+
+  readonly #chooseNear = (): CallLane | undefined => chooseReplica(this.#nearLanes, this.#random)
+
+  /** An idle replica of this node first; else the better of the best here and the best elsewhere, by load, in which the way there is counted. */
+  readonly #chooseAnywhere = (): CallLane | undefined => {
+    const near = chooseReplica(this.#nearLanes, this.#random)
+    if (near?.hasRoom && near.outstanding === 0) return near
+    const far = chooseReplica(this.#farLanes, this.#random)
+    if (near === undefined || !near.hasRoom) return far
+    return far === undefined || !far.hasRoom || near.load <= far.load ? near : far
+  }
+
+  #queueOf(call: Call): CallQueue {
+    return call.reach === 'node' ? this.#near : this.#queue
+  }
+
+  #setLanes(lanes: CallLane[]): void {
+    this.#lanes = lanes
+    this.#nearLanes = lanes.filter((lane) => !lane.isRemote)
+    this.#farLanes = lanes.filter((lane) => lane.isRemote)
+  }
+
+  /** What only this node may take and it cannot: another node's call is refused at once, for that one has a queue of its own. */
+  #refuseNear(call: Call): boolean {
+    const { backend } = this.#options
+    if (this.#nearLanes.length === 0 && (call.guest || this.#farLanes.length > 0)) {
+      const message = `backend ${backend}: no replica runs on this node, and the call may not leave it`
+      return this.#reject(call, new ServeError('ERR_OUT_OF_REACH', message, { outcome: 'not-started' }))
+    }
+    const room = this.#nearLanes.length * Math.max(this.#limits.maxConcurrentQueries, this.#batchSize > 1 ? 2 * this.#batchSize : 1)
+    if (!call.guest || this.#guests < room) return false
+    const message = `backend ${backend}: ${this.#guests} calls of other nodes are here, the limit is ${room}`
+    return this.#reject(call, new ServeError('ERR_BACK_PRESSURE', message, { outcome: 'not-started', retryAfterMs: GUEST_RETRY_MS }))
   }
 
   #onDeadline(call: Call): void {
@@ -307,7 +438,8 @@ export class BackendQueue implements CallOwner, LaneOwner {
               },
             )
           : new ServeError('ERR_TIMEOUT', `backend ${backend}: no answer within ${afterMs} ms (requestTimeoutMs or timeoutMs)`, {
-              outcome: lane?.hasStarted(call) ? 'started-unknown' : 'not-started',
+              // What was handed over may be started until the replica hears of this.
+              outcome: lane === undefined ? 'not-started' : 'started-unknown',
             })
     this.#letGo(call, error, false)
   }
@@ -317,29 +449,33 @@ export class BackendQueue implements CallOwner, LaneOwner {
     const { state } = call
     if (state === CallState.SETTLED || !call.admitted) return
     this.#wheel.remove(call)
-    if (state === CallState.QUEUED) this.#queue.remove(call)
+    if (state === CallState.QUEUED) this.#queueOf(call).remove(call)
     const stream = call.stream as { fail(error: unknown): void } | undefined
     if (state === CallState.STREAMING) stream?.fail(error)
     if (byCaller) this.counters.cancelled++
     else this.counters.failed++
     call.state = CallState.SETTLED
-    if (state !== CallState.STREAMING) call.sink.fail(error)
+    if (state !== CallState.STREAMING) call.sink.fail(honest(call, error))
     const lane = call.lane as CallLane | undefined
     if (lane === undefined) this.#done(call)
     else lane.cancel(call)
   }
 
-  #settleAfterDeath(call: Call, lane: CallLane, reason: string): void {
+  /** True for a call that goes back into the queue. */
+  #settleAfterDeath(call: Call, lane: CallLane, reason: string): boolean {
     this.#outstanding--
     call.lane = undefined
-    if (call.state === CallState.SETTLED) return this.#done(call)
+    if (call.state === CallState.SETTLED) {
+      this.#done(call)
+      return false
+    }
     const started = call.state === CallState.STREAMING || lane.hasStarted(call)
     const stream = call.stream as { fail(error: unknown): void } | undefined
-    if (stream === undefined && call.transfer === undefined && this.#mayRunAgain(call, started)) {
+    if (stream === undefined && canBeSentAgain(call) && this.#mayRunAgain(call, started)) {
       this.counters.retried++
       call.id = -1
       call.started = false
-      return this.#queue.addFirst(call)
+      return true
     }
     const error = new ServeError('ERR_REPLICA_DIED', `backend ${this.#options.backend}: ${reason} while the call was in it`, {
       outcome: started ? 'started-unknown' : 'not-started',
@@ -351,12 +487,14 @@ export class BackendQueue implements CallOwner, LaneOwner {
       this.counters.failed++
     } else this.#fail(call, error)
     this.#done(call)
+    return false
   }
 
   #mayRunAgain(call: Call, started: boolean): boolean {
     if (!started) return ++call.attempts <= MAX_REROUTES
     if (call.reruns > 0 || !(call.idempotent ?? this.#limits.idempotent)) return false
-    if (this.#retrying >= Math.max(RETRY_FLOOR, RETRY_SHARE * this.#open)) return false
+    // A batch that ended its replica is run again one by one, all of it.
+    if (this.#retrying >= Math.max(RETRY_FLOOR, this.#batchSize, RETRY_SHARE * this.#open)) return false
     call.reruns++
     this.#retrying++
     return true
@@ -365,13 +503,14 @@ export class BackendQueue implements CallOwner, LaneOwner {
   #fail(call: Call, error: ServeError): void {
     call.state = CallState.SETTLED
     this.counters.failed++
-    call.sink.fail(error)
+    call.sink.fail(honest(call, error))
   }
 
   #done(call: Call, nowMs: number = this.#clock.nowMs()): void {
     if (!call.admitted) return
     call.admitted = false
     this.#open--
+    if (call.guest) this.#guests--
     if (call.reruns > 0) this.#retrying--
     this.latency.add(nowMs - call.arrivedAtMs)
     this.#drainRate.add(nowMs, this.#open > this.#slots)
@@ -385,33 +524,21 @@ export class BackendQueue implements CallOwner, LaneOwner {
   }
 }
 
-/** Calls done per millisecond while some were waiting; what an idle backend does says nothing about how fast a queue would shrink. */
-class DrainRate {
-  #perMs: number | undefined
-  #sinceMs = -1
-  #count = 0
+/** Of a call that is being run again nobody may say that it never started: its first replica had begun with it. */
+function honest(call: Call, error: ServeError): ServeError {
+  if (call.reruns === 0 || error.outcome !== 'not-started') return error
+  const { code, message, cause, retryAfterMs, details } = error
+  return new ServeError(code, message, {
+    cause,
+    outcome: 'started-unknown',
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
+    ...(details !== undefined && { details }),
+  })
+}
 
-  add(nowMs: number, busy: boolean): void {
-    if (!busy) {
-      this.#sinceMs = -1
-      return
-    }
-    if (this.#sinceMs === -1) {
-      this.#sinceMs = nowMs
-      this.#count = 0
-      return
-    }
-    this.#count++
-    const elapsedMs = nowMs - this.#sinceMs
-    if (elapsedMs < 100) return
-    const perMs = this.#count / elapsedMs
-    this.#perMs = this.#perMs === undefined ? perMs : this.#perMs + (perMs - this.#perMs) * 0.3
-    this.#sinceMs = nowMs
-    this.#count = 0
-  }
-
-  /** Expected wait of the n-th in the queue; undefined while nothing is known. */
-  waitMs(waiting: number): number | undefined {
-    return this.#perMs === undefined || this.#perMs === 0 ? undefined : waiting / this.#perMs
-  }
+/** What was moved to a replica, or has begun to stream to it, is gone with it. */
+function canBeSentAgain({ data, transfer, upload }: Call): boolean {
+  if (upload?.hasBegun) return false
+  // Between processes everything is copied, whatever was given up.
+  return transfer === undefined || (ArrayBuffer.isView(data) && data.byteLength > 0)
 }

@@ -7,6 +7,7 @@ import {
   type CallMeta,
   encodeHttpHead,
   flatHeaders,
+  isPlainObject,
   packHandleMeta,
   type ResponseHead,
   responseOf,
@@ -76,6 +77,9 @@ export class ServeHandle {
     this.#timeoutMs = options.timeoutMs
   }
 
+  /** An own function, so that no handle is cloned by accident: in the data of a call it would arrive as an empty object. */
+  readonly toString: () => string = print
+
   /** Name of the endpoint. */
   get endpoint(): string {
     return this.#endpoint
@@ -93,16 +97,17 @@ export class ServeHandle {
    */
   remote(data?: unknown, args?: Readonly<Record<string, unknown>>, transfer?: readonly object[]): ServeResponse<unknown> {
     const response = ServeResponse.pending<unknown>()
-    if (needsWait(data) || (args !== undefined && Object.values(args).some(isResponse))) {
+    if (args !== undefined && !isPlainObject(args)) {
+      ServeResponse.fail(
+        response,
+        new ServeError('ERR_INVALID_ARG_TYPE', `args must be an object of names and values, got ${nameOf(args)}`),
+      )
+    } else if (needsWait(data) || (args !== undefined && Object.values(args).some(isResponse))) {
       void this.#sendLater(response, data, args, transfer)
     } else {
       this.#send(response, args === undefined ? this.#plainMeta : packHandleMeta(this.#metaOf(args)), data, transfer)
     }
     return response
-  }
-
-  toString(): string {
-    return `ServeHandle(endpoint='${this.#endpoint}')`
   }
 
   [TO_LIVING](): LivingArgument {
@@ -141,7 +146,7 @@ export class ServeHandle {
       sink,
     })
     if (options.signal !== undefined) sink.follow(options.signal, call)
-    if (options.parent !== undefined) sink.follow(options.parent.signal, call)
+    if (options.parent !== undefined && !sink.settled) sink.follow(options.parent.signal, call)
     if (sink.settled) return
     this.#target.dispatch(call)
     ServeResponse.attach(response, call)
@@ -183,6 +188,10 @@ export class ServeHandle {
   }
 }
 
+function print(this: ServeHandle): string {
+  return `ServeHandle(endpoint='${this.endpoint}')`
+}
+
 /** What stands between a call and the response of its caller. */
 class ResponseSink implements CallSink {
   readonly #response: ServeResponse<unknown>
@@ -194,12 +203,22 @@ class ResponseSink implements CallSink {
   }
 
   answer(kind: AnswerKind, value: unknown): void {
-    this.#end(kind === AnswerKind.STREAM)
-    ServeResponse.settle(this.#response, fromAnswer(kind, value))
+    this.settled = true
+    // The signal goes on to count while parts come.
+    if (kind !== AnswerKind.STREAM) this.#stop()
+    let result: unknown
+    try {
+      result = fromAnswer(kind, value, this.#stop)
+    } catch (cause) {
+      const message = `the handler answered with no valid response: ${cause instanceof Error ? cause.message : String(cause)}`
+      return this.fail(new ServeError('ERR_BAD_RESPONSE', message, { cause, outcome: 'completed' }))
+    }
+    ServeResponse.settle(this.#response, result)
   }
 
   fail(error: ServeError): void {
-    this.#end(false)
+    this.settled = true
+    this.#stop()
     ServeResponse.fail(this.#response, error)
   }
 
@@ -218,37 +237,44 @@ class ResponseSink implements CallSink {
     }
   }
 
-  #end(streaming: boolean): void {
-    this.settled = true
-    // The signal goes on to count while parts come.
-    if (streaming) return
+  readonly #stop = (): void => {
     this.#stopFollowing?.()
     this.#stopFollowing = undefined
   }
 }
 
-function fromAnswer(kind: AnswerKind, value: unknown): unknown {
+/** What the caller gets. `onEnd` is called when a stream has ended, whatever way. */
+function fromAnswer(kind: AnswerKind, value: unknown, onEnd: () => void): unknown {
   if (kind === AnswerKind.FULL) return responseOf(value as readonly [number, readonly string[], string | Uint8Array | undefined])
   if (kind !== AnswerKind.STREAM) return value
   const stream = value as StreamAnswer
-  return stream.head === undefined ? partsOf(stream) : streamToResponse(stream.head, stream)
+  return stream.head === undefined ? partsOf(stream, onEnd) : streamToResponse(stream.head, stream, onEnd)
 }
 
-function streamToResponse(head: ResponseHead, stream: StreamAnswer): Response {
+function streamToResponse(head: ResponseHead, stream: StreamAnswer, onEnd: () => void): Response {
   const body = new ReadableStream<Uint8Array>({
     async pull(controller) {
       try {
         const parts = await stream.read()
-        if (parts === undefined) return controller.close()
+        if (parts === undefined) {
+          onEnd()
+          return controller.close()
+        }
         for (const part of parts) controller.enqueue(asBytes(part) ?? bytesOf(String(part)))
       } catch (error) {
+        onEnd()
         controller.error(error)
       }
     },
-    cancel: () => stream.cancel(),
+    cancel: () => {
+      onEnd()
+      stream.cancel()
+    },
   })
   return streamedResponse(head, body)
 }
+
+const nameOf = (value: unknown): string => (value === null ? 'null' : Array.isArray(value) ? 'a list' : `a ${typeof value}`)
 
 const isResponse = (value: unknown): value is ServeResponse<unknown> => value instanceof ServeResponse
 const needsWait = (data: unknown): boolean => typeof data === 'object' && data !== null && (isResponse(data) || data instanceof Request)
@@ -278,12 +304,26 @@ function checkOptions(options: HandleOptions): void {
   if (timeoutMs !== undefined && !(typeof timeoutMs === 'number' && timeoutMs > 0)) {
     throw new ServeError('ERR_INVALID_ARG_VALUE', `handle option timeoutMs must be a number above 0, got ${String(timeoutMs)}`)
   }
-  for (const [name, value] of Object.entries({ methodName, shardKey })) {
-    if (value !== undefined && typeof value !== 'string') {
-      throw new ServeError('ERR_INVALID_ARG_TYPE', `handle option ${name} must be a string, got ${typeof value}`)
-    }
-  }
+  const { httpMethod, httpHeaders, idempotent, signal, parent } = options
+  for (const [name, value] of Object.entries({ methodName, shardKey, httpMethod }))
+    requireType(name, 'a string', value, typeof value === 'string')
+  requireType('idempotent', 'a boolean', idempotent, typeof idempotent === 'boolean')
+  requireType('httpHeaders', 'an object of names and values', httpHeaders, isPlainObject(httpHeaders))
+  requireType('signal', 'an AbortSignal', signal, isSignal(signal))
+  requireType(
+    'parent',
+    'a request, which has a signal',
+    parent,
+    isSignal((parent as { readonly signal?: unknown } | null | undefined)?.signal),
+  )
 }
+
+function requireType(name: string, expected: string, value: unknown, holds: boolean): void {
+  if (value === undefined || holds) return
+  throw new ServeError('ERR_INVALID_ARG_TYPE', `handle option ${name} must be ${expected}, got ${nameOf(value)}`)
+}
+
+const isSignal = (value: unknown): boolean => typeof (value as Partial<AbortSignal> | null | undefined)?.addEventListener === 'function'
 
 /** Names that a handle never takes for a method: what the language or a console asks of every object. */
 const NO_METHOD = new Set([

@@ -1,5 +1,6 @@
 /** From a caller to the replicas of a backend. */
 export { BackendQueue, type BackendQueueOptions, type CallCounters, type QueueLimits } from './backend-queue.ts'
+export { type GuestCallsInit, serveGuestCalls } from './guest-calls.ts'
 export { type CallTarget, type HandleOptions, ServeHandle } from './handle.ts'
 export { OutboundCalls, serveOutbound } from './outbound-calls.ts'
 export { type EndpointCounters, Router } from './router.ts'

@@ -65,7 +65,8 @@ export class OutboundCalls implements CallTarget, CallOwner, LaneOwner {
     const wasStreaming = call.state === CallState.STREAMING
     call.state = CallState.SETTLED
     this.#lane.cancel(call)
-    if (!wasStreaming) call.sink.fail(error)
+    if (wasStreaming) (call.stream as { fail(error: unknown): void }).fail(error)
+    else call.sink.fail(error)
   }
 
   onAnswer(call: Call, kind: AnswerKind, value: unknown): void {
@@ -159,7 +160,8 @@ function toCall(meta: HandleMeta, data: unknown, sink: CallSink): Call {
   })
 }
 
-class OutboundSink implements CallSink {
+/** Takes the answer of one call back through the port it came by; its stream follows the credit of the other side. */
+export class OutboundSink implements CallSink {
   readonly #id: number
   readonly #outbox: AnswerOutbox
   readonly #onEnd: () => void
@@ -207,7 +209,12 @@ class OutboundSink implements CallSink {
   async #forward(stream: StreamAnswer): Promise<void> {
     try {
       for (let parts = await stream.read(); parts !== undefined; parts = await stream.read()) {
-        for (const part of parts) this.#outbox.add(this.#id, AnswerKind.CHUNK, part)
+        for (const part of parts) {
+          if (this.#outbox.add(this.#id, AnswerKind.CHUNK, part)) continue
+          // A part that cannot travel has ended the stream for its consumer.
+          stream.cancel()
+          return this.#onEnd()
+        }
         this.#credit -= parts.length
         while (this.#credit <= 0) {
           await new Promise<void>((resolve) => {

@@ -8,6 +8,7 @@ import {
   type RoutingTable,
   shadowsFor,
 } from '../model/index.ts'
+import { AnswerKind, type StreamAnswer } from '../request/index.ts'
 import { Call, type CallSink } from '../service/index.ts'
 import type { BackendQueue } from './backend-queue.ts'
 import type { CallTarget } from './handle.ts'
@@ -70,7 +71,10 @@ export class Router implements CallTarget {
 
   #choose(entry: EndpointEntry, call: Call, counters: EndpointCounters): string | undefined {
     const { policy } = entry
-    if (call.reach === 'thread') return chooseBackend(policy, this.#random(), this.#isInThisThread)
+    if (call.reach === 'thread') {
+      if (call.shardKey !== undefined) return chooseByShardKey(policy, call.shardKey, this.#isInThisThread)
+      return chooseBackend(policy, this.#random(), this.#isInThisThread)
+    }
     const [only] = policy.entries
     if (policy.entries.length === 1 && only !== undefined) return only.backend
     const draw = call.shardKey === undefined ? this.#random() : 0
@@ -98,12 +102,23 @@ export class Router implements CallTarget {
     for (const tag of shadowsFor(entry.policy, draw)) {
       const queue = this.#queues.get(tag)
       if (queue === undefined) continue
-      // What the main call gives away must be copied before it goes.
-      const data = call.transfer === undefined ? call.data : structuredClone(call.data)
-      const copy = new Call({ ...call, endpoint: call.endpoint, data, transfer: undefined, sink: new ShadowSink(counters) })
-      copy.shadow = true
+      // A body that streams in can be read by one only.
+      if (call.upload !== undefined) {
+        counters.shadowed++
+        counters.shadowsDropped++
+        continue
+      }
       counters.shadowed++
-      queue.submit(copy)
+      try {
+        // What the main call gives away must be copied before it goes.
+        const data = call.transfer === undefined ? call.data : structuredClone(call.data)
+        const copy = new Call({ ...call, endpoint: call.endpoint, data, transfer: undefined, sink: new ShadowSink(counters) })
+        copy.shadow = true
+        queue.submit(copy)
+      } catch {
+        // It cannot be copied; the main call will be told so itself.
+        counters.shadowsFailed++
+      }
     }
   }
 
@@ -136,8 +151,8 @@ class ShadowSink implements CallSink {
     this.#counters = counters
   }
 
-  answer(_kind: number, value: unknown): void {
-    ;(value as { cancel?(): void } | undefined)?.cancel?.()
+  answer(kind: number, value: unknown): void {
+    if (kind === AnswerKind.STREAM) (value as StreamAnswer).cancel()
   }
 
   fail(error: ServeError): void {

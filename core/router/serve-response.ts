@@ -78,13 +78,14 @@ function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
   )
 }
 
-/** A streamed answer as an async iterable; leaving the loop early cancels the producer. */
-export async function* partsOf(stream: StreamAnswer): AsyncGenerator<unknown, void, undefined> {
+/** A streamed answer as an async iterable; leaving the loop early cancels the producer. `onEnd` is called at the end, whatever way it came. */
+export async function* partsOf(stream: StreamAnswer, onEnd: () => void = () => {}): AsyncGenerator<unknown, void, undefined> {
   let ended = false
   try {
     for (let parts = await stream.read(); parts !== undefined; parts = await stream.read()) yield* parts
     ended = true
   } finally {
+    onEnd()
     if (!ended) stream.cancel()
   }
 }

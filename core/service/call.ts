@@ -1,4 +1,5 @@
 import type { ServeError } from '../base/index.ts'
+import type { Upload } from './upload.ts'
 
 /** How a caller hears of the end of its call. Exactly one of the two is called, exactly once. */
 export interface CallSink {
@@ -32,6 +33,8 @@ export interface CallInit {
   readonly data: unknown
   /** What of `data` is given up instead of copied. */
   readonly transfer?: readonly object[] | undefined
+  /** A body that streams in; `data` then says so. */
+  readonly upload?: Upload | undefined
   readonly shardKey?: string | undefined
   /** Deadline over queue, attempts and execution until the first part, in milliseconds from now; without it the backend's own. */
   readonly timeoutMs?: number | undefined
@@ -55,6 +58,7 @@ export class Call {
   readonly meta: unknown
   readonly data: unknown
   readonly transfer: readonly object[] | undefined
+  readonly upload: Upload | undefined
   readonly shardKey: string | undefined
   readonly timeoutMs: number | undefined
   readonly idempotent: boolean | undefined
@@ -75,12 +79,16 @@ export class Call {
   arrivedAtMs = 0
   sentAtMs = 0
   deadlineAtMs = 0
+  /** Set when its payload was hashed, because one of its size is under suspicion of ending replicas. */
+  payloadKey: string | undefined = undefined
   /** True when its replica said that user code is about to see it; only where memory cannot be shared. */
   started = false
   /** True while it fills a slot of its backend; freed once. */
   admitted = false
   /** True for a copy sent to a shadow: its answer is dropped. */
   shadow = false
+  /** True for a call that another node sent here: it is run here or refused at once, never passed on. */
+  guest = false
   /** Who takes the call off wherever it is; set by the router that admits it, called on cancel and on the deadline. */
   owner: CallOwner | undefined = undefined
   /** The lane that holds it, while SENT or STREAMING. */
@@ -100,6 +108,7 @@ export class Call {
     this.meta = init.meta
     this.data = init.data
     this.transfer = init.transfer
+    this.upload = init.upload
     this.shardKey = init.shardKey
     this.timeoutMs = init.timeoutMs
     this.idempotent = init.idempotent

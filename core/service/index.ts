@@ -3,3 +3,4 @@ export { Call, type CallInit, type CallOwner, type CallSink, CallState, type Rea
 export { CallQueue } from './call-queue.ts'
 export { DeadlineWheel } from './deadline-wheel.ts'
 export { LatencyHistogram } from './latency-histogram.ts'
+export { Upload, type UploadOptions, type UploadSource } from './upload.ts'

@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { ServeError, TaskError } from '../../core/base/index.ts'
 import type { HttpOptions } from '../../core/gateway/index.ts'
-import { AnswerKind, type HttpHead } from '../../core/request/index.ts'
+import { AnswerKind, type HttpHead, STREAMED } from '../../core/request/index.ts'
 import type { Call } from '../../core/service/index.ts'
 import { type FakeHandler, FakeSource, FakeStream } from './gateway-source.ts'
 
@@ -261,6 +261,69 @@ export function gatewayCompliance(name: string, start: StartGateway): void {
           },
           { maxBodyBytes: 1_000 },
         )
+      })
+
+      describe('with a body above bufferBodyBytes', () => {
+        const small = { bufferBodyBytes: 100, maxBodyBytes: 200_000 }
+        /** Reads all and answers with the number of bytes. */
+        const counting: FakeHandler = async ({ upload, sink }) => {
+          let total = 0
+          for (let part = await upload?.read(1_000); part !== undefined; part = await upload?.read(1_000)) total += part.byteLength
+          sink.answer(AnswerKind.TEXT, String(total))
+        }
+
+        it('hand it over to be streamed in, and give all of it', () => {
+          const source = new FakeSource().serve('/count', counting)
+          return withGateway(
+            source,
+            async (send) => {
+              expect(await (await send('/count', { method: 'POST', body: 'é'.repeat(75_000) })).text()).to.equal('150000')
+              expect(source.calls[0]?.data).to.equal(STREAMED)
+            },
+            small,
+          )
+        })
+
+        it('hand over one of exactly bufferBodyBytes whole', () => {
+          const source = new FakeSource().serve('/a', text)
+          return withGateway(
+            source,
+            async (send) => {
+              await send('/a', { method: 'POST', body: 'x'.repeat(100) })
+              expect([source.calls[0]?.data, source.calls[0]?.upload]).to.deep.equal(['x'.repeat(100), undefined])
+            },
+            small,
+          )
+        })
+
+        it('take nothing of it until somebody reads', () => {
+          const source = new FakeSource().serve('/a', text)
+          return withGateway(
+            source,
+            async (send) => {
+              expect((await send('/a', { method: 'POST', body: 'x'.repeat(150_000) })).status).to.equal(200)
+              expect(source.calls[0]?.upload?.hasBegun).to.equal(false)
+            },
+            small,
+          )
+        })
+
+        it('cancel it when the client goes away in the middle', () => {
+          const source = new FakeSource().serve('/slow', ({ upload }) => void upload?.read(10))
+          return withGateway(
+            source,
+            async (send) => {
+              const abort = new AbortController()
+              const answer = send('/slow', { method: 'POST', body: 'x'.repeat(150_000), signal: abort.signal }).catch(() => undefined)
+              await source.until(() => source.calls.length === 1)
+              abort.abort()
+              await source.until(() => source.cancelled.length === 1)
+              expect(source.cancelled[0]?.code).to.equal('ERR_CANCELLED')
+              await answer
+            },
+            small,
+          )
+        })
       })
 
       it('cancels the call when the client goes away', () => {

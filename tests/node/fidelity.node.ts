@@ -71,6 +71,15 @@ const VALUES: Readonly<Record<string, () => unknown>> = {
     [EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError].map((Kind) => new Kind(`a ${Kind.name}`)),
 }
 
+/** Objects of the platform, which only a thread can be given. */
+const FOREIGN: Readonly<Record<string, () => unknown>> = {
+  'a Blob': () => new Blob(['a']),
+  'a File': () => new File(['a'], 'a.txt'),
+  'an URL': () => new URL('http://a.example/'),
+  'a stream': () => new ReadableStream(),
+  'a module of WebAssembly': () => new WebAssembly.Module(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0])),
+}
+
 /** The arguments of a backend are searched for handles and assets on the way; 16 levels, and no names of arrays. */
 const NOT_IN_ARGUMENTS = new Set(['depth of 500', 'an array with names'])
 
@@ -237,6 +246,20 @@ describe('the fidelity of values', function () {
       ])
     })
   }
+
+  for (const [what, make] of Object.entries(FOREIGN)) {
+    it(`refuses ${what} to a replica of isolation 'process', naming the path`, async () => {
+      const there = await rejection(send('process', { deep: [make()] }))
+      expect([there.code, there.outcome, there.details?.path]).to.deep.equal(['ERR_NOT_SERIALIZABLE', 'not-started', 'data.deep[0]'])
+    })
+  }
+
+  it("refuses a result that is an object of the platform from a replica of isolation 'process'", async () => {
+    await client.createBackend('foreign', () => ({ blob: new Blob(['a']) }), { replicaOptions: { isolation: 'process' } })
+    await client.createEndpoint('foreign', { backend: 'foreign' })
+    const error = await rejection(client.getHandle('foreign').remote())
+    expect([error.code, error.outcome, error.details?.path]).to.deep.equal(['ERR_NOT_SERIALIZABLE', 'completed', 'result.blob'])
+  })
 
   for (const [by, to] of [
     ['thread', 'process'],

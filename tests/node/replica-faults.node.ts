@@ -1,9 +1,12 @@
+import { spawn } from 'node:child_process'
 import { expect } from 'chai'
 import { SILENT } from '../../core/base/index.ts'
 import type { BackendConfig, Client, HttpOptions, Logger, ReplicaOptions, ServeError } from '../../node/index.ts'
 import * as serve from '../../node/index.ts'
 
 const MIB = 2 ** 20
+const MOST_LOOKS = 200_000
+const BUSY_MACHINE_MS = 4_000
 
 /** What a test does to a replica from the inside. By value: nothing of this file may be in it. */
 class Victim {
@@ -15,26 +18,27 @@ class Victim {
   call(request: any): unknown {
     return request.data
   }
-  /** Never ends. */
-  hang(): Promise<never> {
+  #bell: { remote(): PromiseLike<unknown> } | undefined
+  init(context: { connect(): { getHandle(name: string): unknown } }): void {
+    this.#bell = context.connect().getHandle('bell') as { remote(): PromiseLike<unknown> }
+  }
+  /** Says that it runs, and never ends. */
+  async hang(): Promise<never> {
+    await this.#bell?.remote()
     return new Promise(() => {})
   }
   /** Answers in the second replica that sees it; in the first it waits for the end. */
   // biome-ignore lint/suspicious/noExplicitAny: see above
   async hangUnless(request: any): Promise<unknown> {
-    return request.data === process.pid ? new Promise(() => {}) : 'answered'
+    return request.data === process.pid ? this.hang() : 'answered'
   }
-  loop(): never {
+  async loop(): Promise<never> {
+    await this.#bell?.remote()
     for (;;);
   }
-  /** One allocation that no heap can hold. */
+  /** More than its heap may hold, at once. */
   allocate(): number {
-    return JSON.stringify(
-      'x'
-        .repeat(2 ** 28)
-        .split('')
-        .map((letter) => [letter]),
-    ).length
+    return Array.from({ length: 30_000_000 }, (_, i) => i + 0.5).length
   }
   /** Keeps a MiB more, until it holds `data` of them. */
   // biome-ignore lint/suspicious/noExplicitAny: see above
@@ -51,27 +55,40 @@ interface Options {
 }
 
 /** An instance with the backend and endpoint `victim`. */
-async function withVictim({ replicaOptions, config = {}, http = false }: Options, check: (client: Client) => Promise<void>): Promise<void> {
+async function withVictim(
+  { replicaOptions, config = {}, http = false }: Options,
+  check: (client: Client, whenRunning: () => Promise<void>) => Promise<void>,
+): Promise<void> {
   await using client = await serve.start({ http, logger: SILENT as Logger })
+  let rings = 0
+  let heard = 0
+  await client.createBackend('bell', () => void rings++, { replicaOptions: { isolation: 'inline' } })
+  await client.createEndpoint('bell', { backend: 'bell' })
   await client.createBackend('victim', Victim, { replicaOptions, config })
   await client.createEndpoint('victim', { backend: 'victim', route: '/victim', methods: ['GET', 'POST'] })
-  await check(client)
+  // Resolves when the next call that hangs or loops is in user code.
+  await check(client, async () => {
+    await until(() => rings > heard)
+    heard++
+  })
 }
 
 const victim = (client: Client) => client.getHandle<typeof Victim>('victim')
 
-/** Resolves when the backend has so many replicas ready and none starting. */
-async function whenReady(client: Client, tag: string, ready: number): Promise<void> {
-  for (;;) {
-    const backend = (await client.status()).backends[tag]
-    if (backend?.ready === ready && backend.starting === 0) return
+/** Looks again in every turn, but not for ever: a test that failed must not go on. */
+async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  for (let i = 0; !(await condition()); i++) {
+    if (i > MOST_LOOKS) throw new Error('it never came to that')
     await new Promise((resolve) => setImmediate(resolve))
   }
 }
 
-/** Resolves when so many calls are in replicas. */
-async function whenOngoing(client: Client, ongoing: number): Promise<void> {
-  while ((await client.status()).backends.victim?.ongoing !== ongoing) await new Promise((resolve) => setImmediate(resolve))
+/** Resolves when the backend has so many replicas ready and none starting. */
+async function whenReady(client: Client, tag: string, ready: number): Promise<void> {
+  await until(async () => {
+    const backend = (await client.status()).backends[tag]
+    return backend?.ready === ready && backend.starting === 0
+  })
 }
 
 const errorOf = async (work: PromiseLike<unknown>): Promise<ServeError> => {
@@ -94,17 +111,17 @@ async function expectConserved(client: Client): Promise<void> {
   expect([queued, ongoing, received - admitted - rejected, admitted - succeeded - failed - cancelled]).to.deep.equal([0, 0, 0, 0])
 }
 
-describe('replicas that fail', () => {
+describe('replicas that fail', function () {
+  this.timeout(30_000)
+
   describe('a process that is killed', () => {
     const replicaOptions = { isolation: 'process' } as const
 
     it('fails what it had started as perhaps run, and the next call is answered by another process', () =>
-      withVictim({ replicaOptions }, async (client) => {
+      withVictim({ replicaOptions }, async (client, whenRunning) => {
         const pid = await victim(client).pid.remote()
         const hanging = errorOf(victim(client).hang.remote())
-        await whenOngoing(client, 1)
-        // The frame that says that it started leaves the process before this answer does.
-        await victim(client).remote('a')
+        await whenRunning()
         process.kill(pid, 'SIGKILL')
         expect(await hanging).to.include({ code: 'ERR_REPLICA_DIED', outcome: 'started-unknown' })
         expect(await victim(client).pid.remote()).not.to.equal(pid)
@@ -112,10 +129,10 @@ describe('replicas that fail', () => {
       }))
 
     it('has an idempotent call answered by another process, once more', () =>
-      withVictim({ replicaOptions, config: { idempotent: true } }, async (client) => {
+      withVictim({ replicaOptions, config: { idempotent: true } }, async (client, whenRunning) => {
         const pid = await victim(client).pid.remote()
         const answer = victim(client).hangUnless.remote(pid)
-        await victim(client).remote('a')
+        await whenRunning()
         process.kill(pid, 'SIGKILL')
         expect(await answer).to.equal('answered')
         expect((await client.status()).backends.victim).to.have.nested.property('calls.retried', 1)
@@ -123,10 +140,10 @@ describe('replicas that fail', () => {
       }))
 
     it('has calls that it never started answered by another process', () =>
-      withVictim({ replicaOptions, config: { maxConcurrentQueries: 1 } }, async (client) => {
+      withVictim({ replicaOptions, config: { maxConcurrentQueries: 1 } }, async (client, whenRunning) => {
         const pid = await victim(client).pid.remote()
         const hanging = errorOf(victim(client).hang.remote())
-        await whenOngoing(client, 1)
+        await whenRunning()
         const waiting = ['a', 'b', 'c'].map((data) => victim(client).remote(data))
         process.kill(pid, 'SIGKILL')
         expect(await hanging).to.include({ code: 'ERR_REPLICA_DIED', outcome: 'started-unknown' })
@@ -153,7 +170,7 @@ describe('replicas that fail', () => {
       }))
 
     it('makes a payload that does it twice refused with 422, over HTTP too, while others flow', () =>
-      withVictim({ replicaOptions, http: { port: 0 } }, async (client) => {
+      withVictim({ replicaOptions, http: { port: 0 } }, async (client, whenRunning) => {
         const post = (body: string) =>
           client.fetch(
             new Request('http://shoal.test/victim', {
@@ -165,8 +182,7 @@ describe('replicas that fail', () => {
         for (let i = 0; i < 2; i++) {
           const pid = await victim(client).pid.remote()
           const answer = post('bad')
-          await whenOngoing(client, 1)
-          while ((await errorOf(victim(client).options({ timeoutMs: 20 }).remote(i))).code !== 'ERR_TIMEOUT');
+          await whenRunning()
           process.kill(pid, 'SIGKILL')
           expect((await answer).status).to.equal(502)
           await whenReady(client, 'victim', 1)
@@ -174,7 +190,7 @@ describe('replicas that fail', () => {
         const refused = await post('bad')
         expect([refused.status, ((await refused.json()) as { code: string }).code]).to.deep.equal([422, 'ERR_POISON'])
         expect((await post('good')).status).to.equal(200)
-      })).timeout(20_000)
+      }))
   })
 
   describe('a giant allocation', () => {
@@ -188,32 +204,47 @@ describe('replicas that fail', () => {
         expect(Object.keys((await client.status()).backends.neighbour?.replicas ?? {})).to.deep.equal(before)
         expect(await victim(client).remote('back')).to.equal('back')
         await expectConserved(client)
-      })).timeout(30_000)
+      }))
+
+    // A canary: should Node learn to end the thread alone, docs/concepts/isolation.md promises too little.
+    it('in a thread ends the whole process, as the page on isolation says', async () => {
+      const script = `
+        import(${JSON.stringify(new URL('../../node/index.ts', import.meta.url).href)}).then(async (serve) => {
+          const client = await serve.start({ http: false })
+          const allocate = () => Array.from({ length: 30_000_000 }, (_, i) => i + 0.5).length
+          await client.createBackend('b', allocate, { replicaOptions: { memoryLimitBytes: 64 * 2 ** 20 } })
+          await client.createEndpoint('b', { backend: 'b' })
+          await client.getHandle('b').remote().catch(() => undefined)
+          process.exit(0)
+        })`
+      const child = spawn(process.execPath, ['-e', script], { stdio: 'ignore' })
+      const [code, signal] = await new Promise<unknown[]>((resolve) => child.once('close', (...end) => resolve(end)))
+      expect(code === 134 || signal === 'SIGABRT' || signal === 'SIGTRAP', `exit code ${code}, signal ${signal}`).to.equal(true)
+    })
   })
 
   for (const isolation of ['thread', 'process'] as const) {
     it(`a leak in a ${isolation} is recycled before it kills: no call fails`, () =>
-      withVictim({ replicaOptions: { isolation, memoryLimitBytes: 64 * MIB }, config: { healthCheckPeriodMs: 50 } }, async (client) => {
-        let isRecycled = false
+      withVictim({ replicaOptions: { isolation, memoryLimitBytes: 128 * MIB }, config: { healthCheckPeriodMs: 50 } }, async (client) => {
+        const states: string[] = []
         const events = client.watch()
         const watching = (async () => {
-          for await (const event of events) if (event.kind === 'replica' && event.state === 'recycled') isRecycled = true
+          for await (const event of events) if (event.kind === 'replica') states.push(event.state)
         })()
         const failures: unknown[] = []
-        while (!isRecycled)
-          await victim(client)
-            .leak.remote(56)
+        const leak = (upTo: number) =>
+          victim(client)
+            .leak.remote(upTo)
             .catch((error: unknown) => failures.push(error))
-        for (let i = 0; i < 50; i++)
-          await victim(client)
-            .leak.remote(10)
-            .catch((error: unknown) => failures.push(error))
+        for (let i = 0; i < MOST_LOOKS && !states.includes('recycled'); i++) await leak(114)
+        for (let i = 0; i < 50; i++) await leak(10)
         expect(failures).to.deep.equal([])
-        expect((await client.status()).backends.victim?.crashLooping).to.equal(false)
+        expect(states.slice(0, 3)).to.deep.equal(['starting', 'ready', 'recycled'])
+        expect(states).not.to.include('died')
         await expectConserved(client)
         await client.close()
         await watching
-      })).timeout(20_000)
+      }))
   }
 
   it('an endless loop in a thread: the call times out, the replica is replaced in time, and another backend answers meanwhile', () =>
@@ -226,16 +257,22 @@ describe('replicas that fail', () => {
       let isReplaced = false
       let answered = 0
       const asking = (async () => {
-        for (; !isReplaced; answered++) await neighbour.remote(answered)
+        for (let i = 0; !isReplaced && i < MOST_LOOKS; i++) {
+          await neighbour.remote(i)
+          answered++
+          await new Promise((resolve) => setImmediate(resolve))
+        }
       })()
       const looping = await errorOf(victim(client).options({ timeoutMs: 500 }).loop.remote())
       expect(looping).to.include({ code: 'ERR_TIMEOUT', outcome: 'started-unknown' })
+      const answeredByThen = answered
       expect(await victim(client).remote('back')).to.equal('back')
       isReplaced = true
       await asking
-      expect(performance.now() - startedAtMs).to.be.lessThan(500 + 5_000)
-      expect(answered).to.be.greaterThan(1_000)
+      // 3 s of silence are the rule; a busy machine needs a while to start a thread.
+      expect(performance.now() - startedAtMs).to.be.lessThan(500 + 5_000 + BUSY_MACHINE_MS)
+      expect(answered - answeredByThen).to.be.greaterThan(100)
       expect(Object.keys((await client.status()).backends.victim?.replicas ?? {})).not.to.include(before)
       await expectConserved(client)
-    })).timeout(15_000)
+    }))
 })

@@ -35,6 +35,10 @@ class Bodies {
   data(request: any): unknown {
     return request.data
   }
+  // biome-ignore lint/suspicious/noExplicitAny: see above
+  echo(request: any): Response {
+    return new Response(request.body)
+  }
   #seen: unknown
   // biome-ignore lint/suspicious/noExplicitAny: see above
   async remember(request: any): Promise<void> {
@@ -94,6 +98,16 @@ describe('large request bodies', () => {
           }
         })
       })
+
+      it('flow back out while they flow in', () =>
+        withBackend(isolation, {}, async ({ url }) => {
+          const answer = await fetch(`${url}/b`, { method: 'POST', body: large, headers: as('echo') })
+          expect(
+            createHash('sha256')
+              .update(new Uint8Array(await answer.arrayBuffer()))
+              .digest('hex'),
+          ).to.equal(digest)
+        }))
 
       it('have no request.data', () =>
         withBackend(isolation, {}, async ({ url }) => {

@@ -19,6 +19,8 @@ export class MortalHost implements ReplicaHost {
   readonly replicas: MortalReplica[] = []
   /** Asked of every start; an error that it returns or throws is what the start fails with. */
   onStart: (spec: ReplicaSpec, signal: AbortSignal) => unknown = () => undefined
+  /** Told of every replica that stands, before whoever asked for it. */
+  onStarted: (replica: MortalReplica) => void = () => {}
   readonly #inner: ReplicaHost
 
   constructor(inner: ReplicaHost) {
@@ -47,7 +49,7 @@ export class MortalHost implements ReplicaHost {
       end(why)
       await hosted.stop()
     }
-    this.replicas.push({
+    const replica: MortalReplica = {
       spec,
       die: (reason = 'killed by the test') => finish({ reason, expected: false }),
       hang: () => {
@@ -59,7 +61,9 @@ export class MortalHost implements ReplicaHost {
       get stopped() {
         return stopped
       },
-    })
+    }
+    this.replicas.push(replica)
+    this.onStarted(replica)
     const orHang = (work: () => Promise<void>): Promise<void> => (hangs ? new Promise<void>(() => {}) : work())
     return {
       ...hosted,

@@ -93,6 +93,18 @@ describe('BackendSupervisor', () => {
       expect(await handle.remote('a')).to.equal('a')
     })
 
+    it('brings a replacement for a replica that dies in the very moment it stands', async () => {
+      const { deployment, host } = make()
+      let deaths = 0
+      host.onStarted = (replica) => {
+        if (++deaths < 3) void replica.die()
+      }
+      await deployment.backend('b', echo)
+      await deployment.settle()
+      expect(host.alive).to.have.lengthOf(1)
+      expect(deployment.status('b')).to.include({ ready: 1, starting: 0 })
+    })
+
     it('holds back when replicas keep dying: a second after the fourth death', async () => {
       const { deployment, host } = make()
       await deployment.backend('b', echo)
@@ -206,13 +218,17 @@ describe('BackendSupervisor', () => {
       expect(host.alive).to.have.lengthOf(1)
     })
 
-    it('forgives two misses', async () => {
+    it('forgives two misses, however often', async () => {
       const { deployment, host } = make()
       const handle = await deployment.serve('b', Patient)
       await handle.remote(true)
       await deployment.advance(20_000)
       await handle.remote(false)
-      await deployment.advance(60_000)
+      await deployment.advance(10_000)
+      await handle.remote(true)
+      await deployment.advance(20_000)
+      await handle.remote(false)
+      await deployment.advance(30_000)
       expect(host.replicas).to.have.lengthOf(1)
     })
 
@@ -248,6 +264,17 @@ describe('BackendSupervisor', () => {
       await deployment.controller.updateBackendConfig('b', { maxConcurrentQueries: 7, maxQueuedRequests: 1 })
       expect(host.replicas).to.have.lengthOf(1)
       expect(deployment.controller.getBackendConfig('b')).to.include({ maxConcurrentQueries: 7, maxQueuedRequests: 1 })
+    })
+
+    it('lets a replica that stands start as many calls at once as the new limit says', async () => {
+      const { deployment } = make()
+      const { waiting, handler } = gate()
+      const handle = await deployment.serve('b', handler)
+      await deployment.controller.updateBackendConfig('b', { maxConcurrentQueries: 600 })
+      for (let i = 0; i < 600; i++) handle.remote(i).catch(() => undefined)
+      await deployment.settle()
+      await deployment.settle()
+      expect(waiting).to.have.lengthOf(600)
     })
 
     it('keeps the old config and the old count when new replicas do not start', async () => {

@@ -212,6 +212,35 @@ describe('Controller', () => {
     expect(deployment.clock.pendingTimers).to.equal(0)
   })
 
+  it('closes at once when told to, although an edit waits for a replica that does not start', async () => {
+    const deployment = new Deployment()
+    await deployment.backend('b', echo)
+    deployment.host.onStart = () => new Promise(() => {})
+    const replacing = failure(deployment.controller.replaceBackend(deployment.spec('b', hello)))
+    await deployment.settle()
+    await deployment.controller.close(0)
+    await replacing
+    expect(deployment.host.alive).to.have.lengthOf(0)
+  })
+
+  it('closes at once when told to, although a deleted backend still drains', async () => {
+    const deployment = new Deployment()
+    const { handler } = gate()
+    await deployment.backend('b', handler)
+    await deployment.endpoint('e', 'b')
+    deployment
+      .handle('e')
+      .remote()
+      .catch(() => undefined)
+    await deployment.settle()
+    await deployment.controller.deleteEndpoint('e')
+    const deleting = deployment.controller.deleteBackend('b')
+    await deployment.settle()
+    await deployment.controller.close(0)
+    await deleting
+    expect(deployment.host.alive).to.have.lengthOf(0)
+  })
+
   it('shows calls and counters in its status', async () => {
     const deployment = new Deployment()
     const handle = await deployment.serve('b', echo)

@@ -20,22 +20,17 @@ function watch() {
 describe('DeadlineWheel', () => {
   it('tells a deadline never early and at most 16 ms late, whatever the phase', async () => {
     await fc.assert(
-      fc.asyncProperty(
-        quarters(50),
-        fc.array(quarters(200), { minLength: 1, maxLength: 8 }),
-        async (startMs, delaysMs) => {
-          const { clock, told, wheel } = watch()
-          await clock.advance(startMs)
-          for (const delayMs of delaysMs) wheel.add(due(startMs + delayMs), startMs)
-          await clock.advance(250)
-          expect(told).to.have.lengthOf(delaysMs.length)
-          for (const { call, atMs } of told) {
-            expect(atMs).to.be.at.least(call.deadlineAtMs)
-            expect(atMs - call.deadlineAtMs).to.be.at.most(16)
-          }
-        },
-      ),
-      { numRuns: 30 },
+      fc.asyncProperty(quarters(50), fc.array(quarters(200), { minLength: 1, maxLength: 8 }), async (startMs, delaysMs) => {
+        const { clock, told, wheel } = watch()
+        await clock.advance(startMs)
+        for (const delayMs of delaysMs) wheel.add(due(startMs + delayMs), startMs)
+        await clock.advance(250)
+        expect(told).to.have.lengthOf(delaysMs.length)
+        for (const { call, atMs } of told) {
+          expect(atMs).to.be.at.least(call.deadlineAtMs)
+          expect(atMs - call.deadlineAtMs).to.be.at.most(16)
+        }
+      }),
     )
   })
 

@@ -1,0 +1,65 @@
+/** The JavaScript class whose name an error of a code carries beside its code. */
+export type ErrorKind = 'TypeError' | 'RangeError'
+
+/** `[status the gateway answers with, whether the same call may succeed a little later, kind]`. */
+export type ErrorFacts = readonly [httpStatus: number, retryable: boolean, kind?: ErrorKind]
+
+/** What the program itself must know of every code, wherever it runs; the sentences for readers are in `error-table.ts`. */
+export const ERROR_FACTS = Object.freeze({
+  ERR_INVALID_ARG_TYPE: [400, false, 'TypeError'],
+  ERR_INVALID_ARG_VALUE: [400, false, 'RangeError'],
+  ERR_INVALID_TRAFFIC: [400, false, 'RangeError'],
+  ERR_INVALID_CONFIG: [400, false, 'TypeError'],
+  ERR_INVALID_ROUTE: [400, false, 'TypeError'],
+  ERR_BACKEND_EXISTS: [409, false],
+  ERR_BACKEND_NOT_FOUND: [404, false],
+  ERR_BACKEND_IN_USE: [409, false],
+  ERR_BACKEND_NOT_PORTABLE: [400, false],
+  ERR_BACKEND_START_FAILED: [500, false],
+  ERR_RECONFIGURE_FAILED: [500, false],
+  ERR_CRASH_LOOP: [503, true],
+  ERR_ENDPOINT_EXISTS: [409, false],
+  ERR_ENDPOINT_NOT_FOUND: [404, false],
+  ERR_ROUTE_EXISTS: [409, false],
+  ERR_ROUTE_NOT_FOUND: [404, false],
+  ERR_METHOD_NOT_FOUND: [404, false],
+  ERR_METHOD_NOT_ALLOWED: [405, false],
+  ERR_INFEASIBLE: [503, false],
+  ERR_TASK: [500, false],
+  ERR_BATCH_RESULT: [500, false],
+  ERR_BAD_RESPONSE: [502, false],
+  ERR_BACK_PRESSURE: [503, true],
+  ERR_TIMEOUT: [504, true],
+  ERR_CANCELLED: [499, false],
+  ERR_REPLICA_DIED: [502, true],
+  ERR_NO_REPLICA: [503, true],
+  ERR_POISON: [422, false],
+  ERR_OUT_OF_REACH: [503, false],
+  ERR_NOT_SERIALIZABLE: [500, false, 'TypeError'],
+  ERR_NOT_JSON: [400, false, 'TypeError'],
+  ERR_BODY_STREAMED: [500, false],
+  ERR_PAYLOAD_TOO_LARGE: [413, false],
+  ERR_BAD_REQUEST: [400, false],
+  ERR_REQUEST_TIMEOUT: [408, true],
+  ERR_HOST_REFUSED: [421, false],
+  ERR_HEADERS_TOO_LARGE: [431, false],
+  ERR_ORIGIN_REFUSED: [403, false],
+  ERR_CLIENT_CLOSED: [503, false],
+  ERR_CLIENT_NOT_SERIALIZABLE: [500, false, 'TypeError'],
+  ERR_INSTANCE_EXISTS: [409, false],
+  ERR_NO_INSTANCE: [503, false],
+  ERR_HTTP_LISTEN: [500, false],
+  ERR_STORAGE: [500, true],
+  ERR_NO_CONTROLLER: [503, true],
+  ERR_PEER_UNREACHABLE: [502, true],
+  ERR_PROTOCOL_VERSION: [400, false],
+  ERR_TICKET_INVALID: [401, false],
+  ERR_TICKET_EXPIRED: [401, false],
+  ERR_TICKET_USED: [401, false],
+  ERR_BUNDLE_MISMATCH: [500, false],
+  ERR_FORBIDDEN: [403, false],
+  ERR_UNSUPPORTED: [501, false],
+} as const satisfies Record<string, ErrorFacts>)
+
+/** A code of the table. */
+export type ErrorCode = keyof typeof ERROR_FACTS

@@ -1,0 +1,44 @@
+import { randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
+import { msgpackCodec } from '../core/adapters/codec/index.ts'
+import { peekClaims, verifySigned } from '../core/adapters/tickets/index.ts'
+import { ControlChannel, type InstancePlatform, PeerInstance } from '../core/api/index.ts'
+import { type HttpOptions, resolveHttpOptions } from '../core/gateway/index.ts'
+import { MeshPeer, type MeshRole, readTicket } from '../core/mesh/index.ts'
+import { LOOPBACK, openMeshTransport } from './mesh-libp2p.ts'
+
+export interface JoinMeshOptions {
+  readonly name: string
+  readonly roles: readonly MeshRole[] | undefined
+  readonly labels: Readonly<Record<string, string>>
+  readonly listen: readonly string[] | undefined
+  readonly announce: readonly string[]
+  readonly http: HttpOptions | undefined
+}
+
+/** Joins the mesh of a ticket, whose signature is checked before anything is dialled or listened on. */
+export async function joinMesh(ticket: string, options: JoinMeshOptions, platform: InstancePlatform): Promise<PeerInstance> {
+  const { name, roles, labels, listen = LOOPBACK, announce } = options
+  const http = options.http === undefined ? undefined : resolveHttpOptions(options.http)
+  const claims = await readTicket(ticket, verifySigned, peekClaims)
+  const { clock, turns, random, log, resources } = platform
+  const peer = new MeshPeer(
+    {
+      transport: await openMeshTransport({ listen, announce }),
+      ticket,
+      claims,
+      roles,
+      card: { name, runtime: 'node', incarnation: randomUUID(), resources, labels: { host: hostname(), ...labels } },
+      hosts: platform.hosts,
+      codec: msgpackCodec(),
+      verify: verifySigned,
+      openControl: (port, handlers) => new ControlChannel(port, handlers),
+      epochMs: () => Date.now(),
+    },
+    clock,
+    turns,
+    random,
+    log,
+  )
+  return PeerInstance.join({ peer, platform, http, fetchOptions: http ?? resolveHttpOptions({}) })
+}

@@ -1,0 +1,51 @@
+import { noise } from '@chainsafe/libp2p-noise'
+import type { PrivateKey } from '@libp2p/interface'
+import { tcp } from '@libp2p/tcp'
+import { webSockets } from '@libp2p/websockets'
+import { yamux } from '@libp2p/yamux'
+import { createLibp2p } from 'libp2p'
+import { Libp2pTransport } from '../core/adapters/libp2p/index.ts'
+import type { PeerTransport } from '../core/mesh/index.ts'
+
+export interface MeshListenOptions {
+  /** Multiaddrs to listen on; none for a peer that only dials. */
+  readonly listen: readonly string[]
+  /** Multiaddrs to tell others instead, for a peer behind a proxy or a NAT. @default those listened on */
+  readonly announce?: readonly string[]
+  /** Identity of the peer. @default a new one */
+  readonly privateKey?: PrivateKey
+}
+
+/** TCP and WebSocket on free ports of this machine. */
+export const LOOPBACK: readonly string[] = Object.freeze(['/ip4/127.0.0.1/tcp/0', '/ip4/127.0.0.1/tcp/0/ws'])
+
+/**
+ * A libp2p node with one protocol, no discovery and no identify, so that a stranger learns a peer id and nothing else. The numbers bound memory: the
+ * stream window must stay below the read buffer, or a reader that pauses is reset.
+ */
+export async function openMeshTransport(options: MeshListenOptions): Promise<PeerTransport> {
+  const node = await createLibp2p({
+    ...(options.privateKey !== undefined && { privateKey: options.privateKey }),
+    nodeInfo: { userAgent: 'shoal' },
+    addresses: { listen: [...options.listen] },
+    transports: [tcp(), webSockets()],
+    connectionEncrypters: [noise()],
+    streamMuxers: [
+      yamux({
+        maxInboundStreams: 64,
+        maxOutboundStreams: 64,
+        streamOptions: { maxStreamWindowSize: 2 ** 20, maxReadBufferLength: 4 * 2 ** 20, maxWriteBufferLength: 16 * 2 ** 20 },
+      }),
+    ],
+    connectionManager: {
+      maxConnections: 128,
+      inboundConnectionThreshold: 100,
+      maxIncomingPendingConnections: 50,
+      inboundUpgradeTimeout: 5_000,
+      reconnectRetries: 0,
+    },
+    // The mesh has a heartbeat of its own, which a busy second does not end.
+    connectionMonitor: { enabled: false },
+  })
+  return Libp2pTransport.over(node, options.announce)
+}
