@@ -68,12 +68,15 @@ interface ReadableStream<R = unknown> {
   getReader(): ReadableStreamReader<R>
 }
 declare var ReadableStream: {
-  new <R>(source?: {
-    readonly type?: undefined
-    start?(controller: ReadableStreamController<R>): unknown
-    pull?(controller: ReadableStreamController<R>): unknown
-    cancel?(reason?: unknown): unknown
-  }): ReadableStream<R>
+  new <R>(
+    source?: {
+      readonly type?: undefined
+      start?(controller: ReadableStreamController<R>): unknown
+      pull?(controller: ReadableStreamController<R>): unknown
+      cancel?(reason?: unknown): unknown
+    },
+    strategy?: { readonly highWaterMark?: number },
+  ): ReadableStream<R>
   readonly prototype: ReadableStream
 }
 
@@ -81,6 +84,7 @@ interface RequestInit {
   method?: string
   headers?: Headers | [string, string][] | Record<string, string>
   body?: unknown
+  duplex?: 'half'
   signal?: AbortSignal | null
 }
 interface Request {

@@ -50,6 +50,8 @@ function makeWorker(spec: ReplicaSpec): Worker {
   const options: WorkerOptions = {
     env: { ...spec.env },
     name: spec.replicaId,
+    // A program given on the command line says of what kind it is; a worker is a file and refuses the flag.
+    ...(process.execArgv.some((flag) => flag.startsWith('--input-type')) && { execArgv: [] }),
     ...(spec.memoryLimitBytes !== undefined && { resourceLimits: { maxOldGenerationSizeMb: Math.ceil(spec.memoryLimitBytes / 2 ** 20) } }),
   }
   if (spec.code.kind !== 'worker') return new Worker(new URL('./worker-entry.ts', import.meta.url), options)

@@ -1,5 +1,6 @@
 import type { ServeError } from '../base/index.ts'
 import type { RawBody } from '../request/index.ts'
+import type { Upload } from '../service/index.ts'
 
 /**
  * One HTTP request and the way to its answer: all that the gateway knows of a transport. Either `respond` is called, once, or `open` and then
@@ -21,8 +22,11 @@ export interface Exchange {
   readonly allowedOrigin: string | undefined
   /** True when the client is a process of this machine, as far as the transport can tell. */
   isLocal(): boolean
-  /** Reads the whole body, if it is no longer than the limit; only called for a request that has one. Never called back once the client is gone. */
-  readBody(limitBytes: number, done: BodyReader): void
+  /**
+   * Reads the whole body if it is small, else opens it; only called for a request that has one. Never called back once the client is gone. What of
+   * an open body is not read when the answer is complete, the exchange throws away.
+   */
+  readBody(limits: BodyLimits, done: BodyReader): void
   /** A whole answer. `content-length` is added here; it is among the headers only for a HEAD request whose length the handler gave. */
   respond(status: number, headers: string[], body: string | Uint8Array | undefined): void
   /** The head of an answer in parts. */
@@ -36,8 +40,16 @@ export interface Exchange {
   onGone(listener: GoneListener): void
 }
 
-/** Takes a body, or the reason why there is none: `ERR_PAYLOAD_TOO_LARGE`, `ERR_BAD_REQUEST`. */
-export type BodyReader = (error: ServeError | undefined, body: RawBody) => void
+export interface BodyLimits {
+  /** Length as the request tells it; -1 when unknown. No more than `maxBytes`. */
+  readonly knownBytes: number
+  /** Up to here a body is read whole. No more than `maxBytes`. */
+  readonly bufferBytes: number
+  readonly maxBytes: number
+}
+
+/** Takes a body, whole or to be streamed in, or the reason why there is none: `ERR_PAYLOAD_TOO_LARGE`, `ERR_BAD_REQUEST`. */
+export type BodyReader = (error: ServeError | undefined, body: RawBody, upload?: Upload) => void
 
 export interface GoneListener {
   gone(): void

@@ -1,6 +1,7 @@
 import { ServeError } from '../base/index.ts'
 import { bytesOf, type RawBody, textOf } from '../request/index.ts'
-import type { BodyReader, Exchange, GoneListener } from './exchange.ts'
+import { Upload } from '../service/index.ts'
+import type { BodyLimits, BodyReader, Exchange, GoneListener } from './exchange.ts'
 import type { Gateway } from './gateway.ts'
 
 /** What a Fetch `Request` cannot say itself. */
@@ -19,8 +20,10 @@ export interface FetchExchangeInit {
   readonly whenGone?: (gone: () => void) => void
   /** Breaks an answer off whose parts were all taken; without it the stream of the body fails. */
   readonly breakOff?: () => void
-  /** Reads a body of known, allowed length in one piece. */
+  /** Reads a body of known, allowed length in one piece, which costs less than part by part. */
   readonly readWhole?: () => Promise<Uint8Array>
+  /** True when the body lies in memory already, so that `readWhole` serves for large ones too. */
+  readonly isInMemory?: boolean
 }
 
 /** Answers a Fetch `Request` through a gateway, without a socket. `isLocal` opens `/-/status` and the like; leave it out where strangers get through. */
@@ -43,6 +46,7 @@ export class FetchExchange implements Exchange {
   #controller: ReadableStreamController<Uint8Array> | undefined
   #caughtUp: (() => void) | undefined
   #isDone = false
+  #unread: Unread | undefined
 
   constructor(request: Request, init: FetchExchangeInit) {
     const url = request.url
@@ -64,9 +68,9 @@ export class FetchExchange implements Exchange {
     return this.#init.isLocal === true
   }
 
-  readBody(limitBytes: number, done: BodyReader): void {
-    this.#read(limitBytes).then(
-      (body) => done(undefined, body),
+  readBody(limits: BodyLimits, done: BodyReader): void {
+    this.#read(limits).then(
+      (body) => (body instanceof Upload ? done(undefined, undefined, body) : done(undefined, body)),
       (error: unknown) => {
         if (this.#isDone) return
         if (this.#init.whenGone === undefined && this.#request.signal.aborted) this.#gone()
@@ -79,31 +83,28 @@ export class FetchExchange implements Exchange {
     )
   }
 
-  async #read(limitBytes: number): Promise<RawBody> {
-    const { readWhole } = this.#init
-    if (readWhole !== undefined) return toRawBody(await readWhole())
+  async #read(limits: BodyLimits): Promise<RawBody | Upload> {
+    const { readWhole, isInMemory = false } = this.#init
+    if (readWhole !== undefined && (isInMemory || limits.knownBytes <= limits.bufferBytes)) return toBody(await readWhole(), limits)
     const stream: ReadableStream<Uint8Array> | null | undefined = this.#request.body
     if (stream === null) return undefined
-    if (stream === undefined) return toRawBody(new Uint8Array(await this.#request.arrayBuffer()))
-    const reader = stream.getReader()
+    if (stream === undefined) return toBody(new Uint8Array(await this.#request.arrayBuffer()), limits)
+    const unread = new Unread(stream.getReader(), limits.maxBytes)
+    this.#unread = unread
+    if (limits.knownBytes > limits.bufferBytes) return new Upload(() => unread.next(), { limitBytes: limits.maxBytes })
     const chunks: Uint8Array[] = []
     let total = 0
-    for (;;) {
-      const { done, value } = await reader.read()
-      if (done || value === undefined) break
-      chunks.push(value)
-      total += value.length
-      if (total <= limitBytes) continue
-      void reader.cancel().catch(() => undefined)
-      throw new ServeError('ERR_PAYLOAD_TOO_LARGE', `the body has more than ${limitBytes} bytes, the limit http.maxBodyBytes`)
+    for (let chunk = await unread.next(); chunk !== undefined; chunk = await unread.next()) {
+      chunks.push(chunk)
+      total += chunk.length
+      if (total > limits.bufferBytes) return this.#open(unread, joined(chunks, total), limits)
     }
-    const body = new Uint8Array(total)
-    let at = 0
-    for (const chunk of chunks) {
-      body.set(chunk, at)
-      at += chunk.length
-    }
-    return toRawBody(body)
+    return toRawBody(joined(chunks, total))
+  }
+
+  #open(unread: Unread, first: Uint8Array, { maxBytes }: BodyLimits): Upload {
+    if (first.byteLength > maxBytes) throw tooLarge(maxBytes)
+    return new Upload(() => unread.next(), { first, limitBytes: maxBytes })
   }
 
   respond(status: number, headers: string[], body: string | Uint8Array | undefined): void {
@@ -188,6 +189,8 @@ export class FetchExchange implements Exchange {
 
   #finish(): void {
     this.#isDone = true
+    // A socket has to be read on for the next request to be found; any other stream is let go.
+    void this.#unread?.discard(this.#init.whenGone !== undefined)
     if (this.#init.whenGone === undefined) this.#request.signal.removeEventListener('abort', this.#onAbort)
   }
 
@@ -198,6 +201,60 @@ export class FetchExchange implements Exchange {
     return new Response(body, { status, headers })
   }
 }
+
+/** The part of a body that nobody has read so far. */
+class Unread {
+  readonly #reader: ReadableStreamReader<Uint8Array>
+  readonly #maxBytes: number
+  #totalBytes = 0
+  #isDiscarded = false
+
+  constructor(reader: ReadableStreamReader<Uint8Array>, maxBytes: number) {
+    this.#reader = reader
+    this.#maxBytes = maxBytes
+  }
+
+  async next(): Promise<Uint8Array | undefined> {
+    const { value } = await this.#reader.read().catch((cause: unknown) => {
+      throw new ServeError('ERR_BAD_REQUEST', `the body cannot be read: ${String(cause)}`, { cause })
+    })
+    this.#totalBytes += value?.byteLength ?? 0
+    return value
+  }
+
+  /** Reads on and drops what comes, up to the limit, or cancels at once. */
+  async discard(readsOn: boolean): Promise<void> {
+    if (this.#isDiscarded) return
+    this.#isDiscarded = true
+    try {
+      while (readsOn && this.#totalBytes <= this.#maxBytes) if ((await this.next()) === undefined) return
+      await this.#reader.cancel()
+    } catch {
+      // Whoever sent it is gone, or has broken it off.
+    }
+  }
+}
+
+function joined(chunks: readonly Uint8Array[], total: number): Uint8Array {
+  if (chunks.length === 1) return chunks[0] as Uint8Array
+  const body = new Uint8Array(total)
+  let at = 0
+  for (const chunk of chunks) {
+    body.set(chunk, at)
+    at += chunk.length
+  }
+  return body
+}
+
+/** What lies in memory is handed over as it would be if it came by a socket. */
+function toBody(bytes: Uint8Array, { bufferBytes, maxBytes }: BodyLimits): RawBody | Upload {
+  if (bytes.byteLength > maxBytes) throw tooLarge(maxBytes)
+  if (bytes.byteLength <= bufferBytes) return toRawBody(bytes)
+  return new Upload(async () => undefined, { first: bytes, limitBytes: maxBytes })
+}
+
+const tooLarge = (maxBytes: number): ServeError =>
+  new ServeError('ERR_PAYLOAD_TOO_LARGE', `the body has more than ${maxBytes} bytes, the limit http.maxBodyBytes`)
 
 /** A `Request` made by hand has no `content-length`; some browsers do not show its body. */
 function bodyBytesOf(request: Request): number {

@@ -1,6 +1,6 @@
 import { isServeError, type Logger, type Random, randomName, ServeError, SILENT } from '../base/index.ts'
-import { encodeHttpHead, type RawBody } from '../request/index.ts'
-import { Call } from '../service/index.ts'
+import { encodeHttpHead, type RawBody, STREAMED } from '../request/index.ts'
+import { Call, type Upload } from '../service/index.ts'
 import { Answering, type AnsweringRules } from './answering.ts'
 import type { Exchange } from './exchange.ts'
 import { HostRule } from './host-rule.ts'
@@ -194,27 +194,30 @@ export class Gateway implements AnsweringRules {
   }
 
   #readBody(answering: Answering, { route, head, meta, bodyBytes }: AwaitedBody): void {
-    const { maxBodyBytes } = this.#options
+    const { maxBodyBytes, bufferBodyBytes } = this.#options
     if (bodyBytes > maxBodyBytes) {
       throw new ServeError('ERR_PAYLOAD_TOO_LARGE', `the body has ${bodyBytes} bytes, http.maxBodyBytes is ${maxBodyBytes}`)
     }
-    answering.exchange.readBody(maxBodyBytes, (error, body) => {
+    const limits = { knownBytes: bodyBytes, bufferBytes: Math.min(bufferBodyBytes, maxBodyBytes), maxBytes: maxBodyBytes }
+    answering.exchange.readBody(limits, (error, body, upload) => {
       if (answering.isGone) return
       if (error !== undefined) return answering.fail(error)
       try {
-        this.#dispatch(answering, route, head, meta, body)
+        this.#dispatch(answering, route, head, meta, body, upload)
       } catch (thrown) {
         answering.fail(toServeError(thrown))
       }
     })
   }
 
-  #dispatch(answering: Answering, route: Route, head: RequestHead, meta: string, body: RawBody): void {
+  #dispatch(answering: Answering, route: Route, head: RequestHead, meta: string, body: RawBody, upload?: Upload): void {
     const call = new Call({
       endpoint: route.endpoint,
       method: head.callMethod,
       meta,
-      data: body,
+      data: upload === undefined ? body : STREAMED,
+      upload,
+      ownsData: true,
       transfer: typeof body === 'object' && body.byteLength > MOVED_BODY_BYTES ? [body.buffer] : undefined,
       shardKey: head.shardKey,
       timeoutMs: head.timeoutMs,

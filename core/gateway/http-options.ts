@@ -32,11 +32,11 @@ export interface HttpOptions {
   readonly tls?: { readonly key: string; readonly cert: string }
   /** Largest request body. @default 16 MiB */
   readonly maxBodyBytes?: number
-  /** Largest request body that is handed over in one piece. @default 1 MiB */
+  /** Largest request body that is handed over in one piece; a larger one streams in when its handler reads it. @default 1 MiB */
   readonly bufferBodyBytes?: number
   /** Longest wait for the head of a request, in milliseconds. @default 10 000 */
   readonly headersTimeoutMs?: number
-  /** Longest wait for a whole request, in milliseconds; at least `headersTimeoutMs`. @default 60 000 */
+  /** Longest wait for a whole request, a large body that its handler reads slowly included, in milliseconds; at least `headersTimeoutMs`. @default 60 000 */
   readonly uploadTimeoutMs?: number
   /** Largest head of a request. @default 16 KiB */
   readonly maxHeaderBytes?: number

@@ -1,6 +1,6 @@
 /** HTTP in, calls out; platform-free. */
 export { Answering, type AnsweringRules } from './answering.ts'
-export type { BodyReader, Exchange, GoneListener } from './exchange.ts'
+export type { BodyLimits, BodyReader, Exchange, GoneListener } from './exchange.ts'
 export { FetchExchange, type FetchExchangeInit, gatewayFetch } from './fetch-exchange.ts'
 export { Gateway, type GatewayInit, type GatewaySource } from './gateway.ts'
 export { HostRule, type HostRuleOptions } from './host-rule.ts'

@@ -1,6 +1,6 @@
 import { type Clock, type Random, ServeError, type Turns } from '../base/index.ts'
 import { type CallLane, chooseReplica, type LaneOwner, planBatches } from '../replica/index.ts'
-import { AnswerKind, roughSizeBytes } from '../request/index.ts'
+import { AnswerKind, isPrimitive, notSerializable, roughSizeBytes } from '../request/index.ts'
 import { type Call, type CallOwner, CallQueue, CallState, DeadlineWheel, LatencyHistogram } from '../service/index.ts'
 import { DrainRate } from './drain-rate.ts'
 import { PoisonList } from './poison-list.ts'
@@ -185,8 +185,23 @@ export class BackendQueue implements CallOwner, LaneOwner {
     this.#wheel.add(call, nowMs)
     if (call.guest) this.#guests++
     this.#queueOf(call).add(call)
-    if (!this.#armed) this.#arm()
+    if (!call.ownsData && !(isPrimitive(call.data) && isPrimitive(call.meta))) this.#capture(call)
+    else if (!this.#armed) this.#arm()
     if (this.#lanes.length === 0) this.#options.onStarved?.()
+  }
+
+  /** Data that its caller may change after `remote()` leaves at once, or is copied when there is no room for it yet. */
+  #capture(call: Call): void {
+    this.#flush()
+    if (call.state !== CallState.QUEUED) return
+    try {
+      call.data = structuredClone(call.data, { transfer: call.transfer ?? [] })
+      call.meta = structuredClone(call.meta)
+      call.transfer = undefined
+    } catch (cause) {
+      const { code, message, details } = notSerializable(call.data, 'data', cause)
+      this.#letGo(call, new ServeError(code, message, { cause, outcome: 'not-started', ...(details && { details }) }), false)
+    }
   }
 
   cancel(call: Call, error: ServeError): void {

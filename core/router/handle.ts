@@ -130,7 +130,7 @@ export class ServeHandle {
     }
   }
 
-  #send(response: ServeResponse<unknown>, meta: CallMeta, data: unknown, transfer: readonly object[] | undefined): void {
+  #send(response: ServeResponse<unknown>, meta: CallMeta, data: unknown, transfer: readonly object[] | undefined, ownsData = false): void {
     const options = this.#options
     const sink = new ResponseSink(response)
     const call = new Call({
@@ -139,6 +139,7 @@ export class ServeHandle {
       meta,
       data,
       transfer,
+      ownsData,
       shardKey: options.shardKey,
       timeoutMs: this.#timeoutMs,
       idempotent: options.idempotent,
@@ -164,7 +165,7 @@ export class ServeHandle {
       if (ServeResponse.isCancelled(response)) return
       if (resolvedData instanceof Request) {
         const { meta, body } = await this.#packRequest(resolvedData)
-        this.#send(response, meta, body, undefined)
+        this.#send(response, meta, body, undefined, true)
       } else {
         this.#send(response, packHandleMeta(this.#metaOf(resolvedArgs)), resolvedData, transfer)
       }

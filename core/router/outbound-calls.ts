@@ -6,6 +6,7 @@ import {
   type CallMeta,
   CREDIT,
   type HandleMeta,
+  isPrimitive,
   packHandleMeta,
   SLOTS_PER_CALL,
   type StreamAnswer,
@@ -50,6 +51,8 @@ export class OutboundCalls implements CallTarget, CallOwner, LaneOwner {
     call.state = CallState.SENT
     this.#lane.stage(outbound)
     if (this.#lane.outstanding === 1) this.#onBusy(true)
+    // Data that its caller may change leaves at once.
+    if (!(isPrimitive(outbound.data) && isPrimitive(outbound.meta))) return this.#lane.post(this.#clock.nowMs())
     if (this.#armed) return
     this.#armed = true
     const leave = (): void => {
@@ -152,6 +155,7 @@ function toCall(meta: HandleMeta, data: unknown, sink: CallSink): Call {
     method: rest.m ?? '',
     meta: head ?? packHandleMeta(rest),
     data,
+    ownsData: true,
     shardKey,
     timeoutMs,
     idempotent,

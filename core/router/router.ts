@@ -112,7 +112,14 @@ export class Router implements CallTarget {
       try {
         // What the main call gives away must be copied before it goes.
         const data = call.transfer === undefined ? call.data : structuredClone(call.data)
-        const copy = new Call({ ...call, endpoint: call.endpoint, data, transfer: undefined, sink: new ShadowSink(counters) })
+        const copy = new Call({
+          ...call,
+          endpoint: call.endpoint,
+          data,
+          ownsData: call.ownsData || call.transfer !== undefined,
+          transfer: undefined,
+          sink: new ShadowSink(counters),
+        })
         copy.shadow = true
         queue.submit(copy)
       } catch {

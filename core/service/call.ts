@@ -33,6 +33,8 @@ export interface CallInit {
   readonly data: unknown
   /** What of `data` is given up instead of copied. */
   readonly transfer?: readonly object[] | undefined
+  /** True when nobody else can change `data` while the call waits; else it is sent, or copied, before `dispatch` returns. @default false */
+  readonly ownsData?: boolean | undefined
   /** A body that streams in; `data` then says so. */
   readonly upload?: Upload | undefined
   readonly shardKey?: string | undefined
@@ -55,9 +57,11 @@ export type Reach = 'thread' | 'node' | 'mesh'
 export class Call {
   readonly endpoint: string
   readonly method: string
-  readonly meta: unknown
-  readonly data: unknown
-  readonly transfer: readonly object[] | undefined
+  meta: unknown
+  data: unknown
+  transfer: readonly object[] | undefined
+  /** True when nobody else can change `data` while the call waits. */
+  readonly ownsData: boolean
   readonly upload: Upload | undefined
   readonly shardKey: string | undefined
   readonly timeoutMs: number | undefined
@@ -108,6 +112,7 @@ export class Call {
     this.meta = init.meta
     this.data = init.data
     this.transfer = init.transfer
+    this.ownsData = init.ownsData ?? false
     this.upload = init.upload
     this.shardKey = init.shardKey
     this.timeoutMs = init.timeoutMs

@@ -32,6 +32,11 @@ class Victim {
   async hangUnless(request: any): Promise<unknown> {
     return request.data === process.pid ? this.hang() : 'answered'
   }
+  /** The same over HTTP: says how many bytes the body has. */
+  // biome-ignore lint/suspicious/noExplicitAny: see above
+  async size(request: any): Promise<unknown> {
+    return request.args.pid === String(process.pid) ? this.hang() : (await request.bytes()).length
+  }
   async loop(): Promise<never> {
     await this.#bell?.remote()
     for (;;);
@@ -136,6 +141,21 @@ describe('replicas that fail', function () {
         process.kill(pid, 'SIGKILL')
         expect(await answer).to.equal('answered')
         expect((await client.status()).backends.victim).to.have.nested.property('calls.retried', 1)
+        await expectConserved(client)
+      }))
+
+    it('has an idempotent request with a body of 100 KiB answered by another process, once more', () =>
+      withVictim({ replicaOptions, config: { idempotent: true } }, async (client, whenRunning) => {
+        const pid = await victim(client).pid.remote()
+        const request = new Request(`http://shoal.test/victim?pid=${pid}`, {
+          method: 'POST',
+          headers: { 'x-serve-call-method': 'size' },
+          body: new Uint8Array(100 * 1024).fill(0xff),
+        })
+        const answer = client.fetch(request)
+        await whenRunning()
+        process.kill(pid, 'SIGKILL')
+        expect(await (await answer).text()).to.equal(String(100 * 1024))
         await expectConserved(client)
       }))
 

@@ -1,11 +1,12 @@
 import { type Endpoint, expose, releaseProxy, transfer, wrap } from 'comlink'
 import { type ErrorEnvelope, fromErrorEnvelope, ServeError, toErrorEnvelope } from '../../base/index.ts'
-import type { ReplicaControl, ReplicaEnd, ReplicaSpec, RuntimeLimits, TargetDescription } from '../../replica/index.ts'
+import type { ReplicaControl, ReplicaEnd, ReplicaSpec, ReplicaUsage, RuntimeLimits, TargetDescription } from '../../replica/index.ts'
 
 /** What a replica's thread offers. Results and errors are plain data: comlink and structured clone lose code and cause of an error. */
 export interface ControlTarget extends ReplicaControl {
   /** `ports` are missing where the one channel carries everything. */
   start(spec: ReplicaSpec, ports?: ControlPorts): Promise<TargetDescription>
+  usage(): Promise<ReplicaUsage>
 }
 
 /** The ports that are handed over at start: calls in, calls out, and the memory of the start marks. */
@@ -13,13 +14,15 @@ export interface ControlPorts {
   readonly port: object
   readonly outbound: object
   readonly startedFlags?: Uint8Array | undefined
+  /** Name of a Web Lock that the replica holds for as long as it lives; in pages. */
+  readonly lifeLock?: string | undefined
 }
 
 type Reply<T> = { readonly value: T } | { readonly error: ErrorEnvelope }
 type Wire = Record<keyof ControlTarget, (...args: never[]) => Promise<Reply<unknown>>>
 
 /** The methods that may be called from the other side, and nothing else of the object. */
-const METHODS = ['start', 'configure', 'reconfigure', 'checkHealth', 'ping'] as const
+const METHODS = ['start', 'configure', 'reconfigure', 'checkHealth', 'ping', 'usage'] as const
 
 /** Offers a replica's control on its thread's channel. */
 export function exposeControl(target: ControlTarget, endpoint: Endpoint): void {
@@ -60,6 +63,7 @@ export function wrapControl(endpoint: Endpoint, whenGone: Promise<ReplicaEnd>): 
     reconfigure: (userConfig) => call('reconfigure', userConfig),
     checkHealth: () => call('checkHealth'),
     ping: () => call('ping'),
+    usage: () => call('usage'),
     release: () => proxy[releaseProxy](),
   }
 }

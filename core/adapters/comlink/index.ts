@@ -1,2 +1,4 @@
 /** Control of replicas through comlink. */
 export { type ControlPorts, type ControlTarget, exposeControl, wrapControl } from './control-link.ts'
+export { explainEnd } from './explain-end.ts'
+export { type OpenedPorts, type ReplicaThread, serveReplica } from './serve-replica.ts'

@@ -69,7 +69,8 @@ function answerInside(context: Context<{ Bindings: Bindings }>, gateway: Gateway
   const request = context.req.raw
   const isUntouched = request === entered
   // Without a length the body is counted as it comes, unless a middleware has read it already.
-  const isWhole = Object.keys(context.req.bodyCache).length > 0 || context.req.header('content-length') !== undefined
+  const isInMemory = Object.keys(context.req.bodyCache).length > 0
+  const isWhole = isInMemory || context.req.header('content-length') !== undefined
   return new Promise((resolve) =>
     gateway.handle(
       new FetchExchange(request, {
@@ -77,6 +78,7 @@ function answerInside(context: Context<{ Bindings: Bindings }>, gateway: Gateway
         isLocal,
         ...(isUntouched && raw !== undefined && { raw }),
         ...(outgoing !== undefined && { breakOff: () => breakOff(outgoing), whenGone: (gone: () => void) => whenGone(outgoing, gone) }),
+        isInMemory,
         ...(isWhole && { readWhole: async () => new Uint8Array(await context.req.arrayBuffer()) }),
         allowedOrigin: context.res.headers.get('access-control-allow-origin') ?? undefined,
         toResponse: (status, headers, body) => mergedResponse(context, { status, headers, body }),

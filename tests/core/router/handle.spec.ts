@@ -339,3 +339,42 @@ function countingSignal() {
   })
   return { signal, listening: () => listening }
 }
+
+describe('what a caller changes after remote()', () => {
+  it('is not seen by the replica, even when both calls are made in one turn', async () => {
+    const deployment = new Deployment()
+    const handle = await deployment.serve('b', (request: ServeRequest) => (request.data as { n: number }).n)
+    const data = { n: 1 }
+    const first = handle.remote(data)
+    data.n = 2
+    const second = handle.remote(data)
+    data.n = 3
+    expect(await Promise.all([first, second])).to.deep.equal([1, 2])
+  })
+
+  it('is not seen either by a call that has to wait for a slot', async () => {
+    const deployment = new Deployment()
+    const gates: (() => void)[] = []
+    const handler = (request: ServeRequest) => new Promise((resolve) => gates.push(() => resolve((request.data as { n: number }).n)))
+    const handle = await deployment.serve('b', handler, { maxConcurrentQueries: 1 })
+    const data = { n: 1 }
+    const first = handle.remote(data)
+    data.n = 2
+    const second = handle.remote(data)
+    data.n = 3
+    for (let i = 0; i < 2; i++) {
+      await deployment.settle()
+      gates[i]?.()
+    }
+    expect(await Promise.all([first, second])).to.deep.equal([1, 2])
+  })
+
+  it('holds for args that are more than JSON', async () => {
+    const deployment = new Deployment()
+    const handle = await deployment.serve('b', (request: ServeRequest) => request.args.when)
+    const args = { when: new Date(1) }
+    const answer = handle.remote(undefined, args)
+    args.when.setTime(2)
+    expect(await answer).to.deep.equal(new Date(1))
+  })
+})

@@ -1,0 +1,334 @@
+import { expect } from 'chai'
+import { MeshWorld } from '../../support/mesh-world.ts'
+
+const echo = (request: { data: unknown }): unknown => request.data
+
+describe('a mesh', () => {
+  it('gives a joiner the endpoints, and lets it call them', async () => {
+    const world = await MeshWorld.make()
+    await world.serve('echo', echo)
+    const { client } = await world.join('p')
+    expect(await world.drive(remote(client, 'echo', 'hello'))).to.equal('hello')
+  })
+
+  it('moves surplus replicas to those who join, and evens out again with the next', async () => {
+    const world = await MeshWorld.make()
+    await world.serve('echo', echo, { config: { numReplicas: 6 } })
+    expect(world.spread('echo')).to.deep.equal({ controller: 6 })
+    await world.join('p')
+    await world.advance(1_000)
+    expect(world.spread('echo')).to.deep.equal({ controller: 3, p: 3 })
+    await world.join('q')
+    await world.advance(1_000)
+    expect(world.spread('echo')).to.deep.equal({ controller: 2, p: 2, q: 2 })
+  })
+
+  it('places new replicas evenly', async () => {
+    const world = await MeshWorld.make()
+    await world.join('p')
+    await world.join('q')
+    await world.serve('echo', echo, { config: { numReplicas: 6 } })
+    expect(world.spread('echo')).to.deep.equal({ controller: 2, p: 2, q: 2 })
+  })
+
+  it('resolves an edit when it is in force at every peer', async () => {
+    const world = await MeshWorld.make([20, 20])
+    const { client } = await world.join('p')
+    await world.serve('echo', echo)
+    expect(client.getHandle('echo')).to.be.an('object')
+  })
+
+  it('calls straight from peer to peer', async () => {
+    const world = await MeshWorld.make()
+    const p = await world.join('p', { roles: ['caller'] })
+    await world.join('q', { roles: ['replica'] })
+    await world.serve('echo', echo, { config: { numReplicas: 2 } })
+    expect(world.spread('echo')).to.deep.equal({ controller: 1, q: 1 })
+    world.network.crash('controller')
+    await world.settle()
+    for (let i = 0; i < 20; i++) expect(await world.drive(remote(p.client, 'echo', i))).to.equal(i)
+  })
+
+  it('goes on without a controller, and refuses edits with ERR_NO_CONTROLLER', async () => {
+    const world = await MeshWorld.make()
+    const p = await world.join('p')
+    await world.serve('echo', echo, { config: { numReplicas: 2 } })
+    world.network.crash('controller')
+    await world.settle()
+    for (let i = 0; i < 20; i++) expect(await world.drive(remote(p.client, 'echo', i))).to.equal(i)
+    expect(await world.codeOf(p.client.deleteEndpoint('echo'))).to.equal('ERR_NO_CONTROLLER')
+    expect(await world.codeOf(p.client.status())).to.equal('ERR_NO_CONTROLLER')
+  })
+
+  it('takes an idle replica of its own node before one elsewhere', async () => {
+    const world = await MeshWorld.make()
+    const p = await world.join('p')
+    await world.serve('echo', echo, { config: { numReplicas: 2 } })
+    const before = calls(p)
+    for (let i = 0; i < 20; i++) await world.drive(remote(p.client, 'echo', i))
+    expect(calls(p) - before).to.equal(20)
+    expect(world.client).to.be.an('object')
+    const own = p.peer.queues.get('echo')
+    expect(own?.counters.succeeded).to.equal(20)
+  })
+
+  it('uses the replicas of others when its own are busy', async () => {
+    const world = await MeshWorld.make()
+    const p = await world.join('p')
+    let most = 0
+    let running = 0
+    const slow = async (): Promise<void> => {
+      most = Math.max(most, ++running)
+      await new Promise<void>((resolve) => world.clock.after(50, resolve))
+      running--
+    }
+    await world.serve('slow', slow, { config: { numReplicas: 2, maxConcurrentQueries: 1 } })
+    await world.drive(Promise.all(Array.from({ length: 8 }, () => remote(p.client, 'slow'))))
+    expect(most).to.equal(2)
+  })
+
+  it('carries what the handler throws, with its code and cause', async () => {
+    const world = await MeshWorld.make()
+    await world.join('p', { roles: ['replica'] })
+    const fails = (): never => {
+      throw new RangeError('too far')
+    }
+    await world.serve('fails', fails, { config: { numReplicas: 2 } })
+    const errors = await Promise.all(
+      Array.from({ length: 6 }, () => world.drive(remote(world.client, 'fails')).catch((error: unknown) => error)),
+    )
+    for (const error of errors) {
+      expect(error).to.have.property('code', 'ERR_TASK')
+      expect((error as Error).cause).to.have.property('name', 'RangeError')
+    }
+  })
+
+  it('streams an answer across, as fast as it is read', async () => {
+    const world = await MeshWorld.make()
+    const p = await world.join('p', { roles: ['caller'] })
+    let made = 0
+    const count = async function* (): AsyncGenerator<number> {
+      for (let i = 0; i < 1_000; i++) {
+        made++
+        yield i
+      }
+    }
+    await world.serve('count', count)
+    const response = p.client.getHandle('count').remote() as unknown as AsyncIterable<number>
+    const iterator = response[Symbol.asyncIterator]()
+    expect((await world.drive(iterator.next())).value).to.equal(0)
+    await world.settle()
+    expect(made).to.be.below(500)
+    let sum = 0
+    for (let next = await world.drive(iterator.next()); !next.done; next = await world.drive(iterator.next())) sum += next.value
+    expect(sum).to.equal((999 * 1_000) / 2)
+  })
+
+  it('cancels across', async () => {
+    const world = await MeshWorld.make()
+    const p = await world.join('p', { roles: ['caller'] })
+    let aborted = false
+    const waits = (request: { signal: AbortSignal }): Promise<void> =>
+      new Promise((resolve) => {
+        request.signal.addEventListener('abort', () => {
+          aborted = true
+          resolve()
+        })
+      })
+    await world.serve('waits', waits)
+    const abort = new AbortController()
+    const code = world.codeOf(p.client.getHandle('waits').options({ signal: abort.signal }).remote() as unknown as Promise<unknown>)
+    await world.settle()
+    abort.abort()
+    expect(await code).to.equal('ERR_CANCELLED')
+    await world.settle()
+    expect(aborted).to.equal(true)
+  })
+
+  it('carries a megabyte of typed arrays both ways', async () => {
+    const world = await MeshWorld.make()
+    const p = await world.join('p', { roles: ['caller'] })
+    await world.serve('echo', echo)
+    const floats = new Float32Array(250_000).map((_, i) => i)
+    const back = (await world.drive(remote(p.client, 'echo', { floats }))) as { floats: Float32Array }
+    expect(back.floats).to.deep.equal(floats)
+  })
+
+  it('sends a call elsewhere that a full peer refused, and loses none', async () => {
+    const world = await MeshWorld.make()
+    const p = await world.join('p', { roles: ['caller'] })
+    const q = await world.join('q', { roles: ['caller'] })
+    await world.join('r', { roles: ['replica'] })
+    const slow = (request: { data: unknown }): Promise<unknown> =>
+      new Promise((resolve) => world.clock.after(20, () => resolve(request.data)))
+    await world.serve('slow', slow, { config: { numReplicas: 2, maxConcurrentQueries: 2 } })
+    const wave = Array.from({ length: 40 }, (_, i) => [remote(p.client, 'slow', i), remote(q.client, 'slow', i)]).flat()
+    const answers = await world.drive(Promise.all(wave))
+    expect(answers.filter((_, i) => i % 2 === 0)).to.deep.equal(Array.from({ length: 40 }, (_, i) => i))
+    expect(p.peer.queues.get('slow')?.counters.failed).to.equal(0)
+  })
+
+  it('hands the replicas of a peer that leaves over, and fails no call', async () => {
+    const world = await MeshWorld.make()
+    const p = await world.join('p')
+    await world.serve('echo', echo, { config: { numReplicas: 4 } })
+    expect(world.spread('echo')).to.deep.equal({ controller: 2, p: 2 })
+    const answers: Promise<unknown>[] = []
+    const leaving = p.client.close()
+    for (let i = 0; i < 50; i++) {
+      answers.push(remote(world.client, 'echo', i))
+      await world.clock.advance(1)
+    }
+    await world.drive(leaving)
+    expect(await world.drive(Promise.all(answers))).to.deep.equal(Array.from({ length: 50 }, (_, i) => i))
+    await world.settle()
+    expect(world.spread('echo')).to.deep.equal({ controller: 4 })
+    expect(Object.keys((await world.client.status()).nodes)).to.deep.equal(['controller'])
+    expect(p.host.alive).to.deep.equal([])
+  })
+
+  it('replaces the replicas of a peer that dies at once, and counts no crash', async () => {
+    const world = await MeshWorld.make()
+    await world.join('p')
+    await world.serve('echo', echo, { config: { numReplicas: 8 } })
+    world.network.crash('p')
+    await world.settle()
+    expect(world.spread('echo')).to.deep.equal({ controller: 8 })
+    const { backends } = await world.client.status()
+    expect(backends.echo).to.deep.include({ ready: 8, crashLooping: false })
+  })
+
+  it('notices a silent peer within 5 s, replaces its replicas, and has it stop them when it is back', async () => {
+    const world = await MeshWorld.make()
+    const p = await world.join('p')
+    await world.serve('echo', echo, { config: { numReplicas: 4 } })
+    world.isolate('p', ['controller'])
+    await world.advance(6_500)
+    expect(world.spread('echo')).to.deep.equal({ controller: 4 })
+    world.network.heal()
+    await world.advance(40_000)
+    await world.settle()
+    expect(Object.keys(world.hub.peers)).to.deep.equal(['p'])
+    await world.advance(30_000)
+    expect(world.spread('echo')).to.deep.equal({ controller: 2, p: 2 })
+    expect(p.host.alive.length).to.equal(2)
+    expect(await world.drive(remote(p.client, 'echo', 1))).to.equal(1)
+  })
+
+  it('replaces a replica that dies on a peer', async () => {
+    const world = await MeshWorld.make()
+    const p = await world.join('p')
+    await world.serve('echo', echo, { config: { numReplicas: 2 } })
+    await p.host.alive[0]?.die()
+    await world.settle()
+    const { backends } = await world.client.status()
+    expect(backends.echo).to.deep.include({ wanted: 2, ready: 2 })
+  })
+
+  it('changes the config of replicas everywhere', async () => {
+    const world = await MeshWorld.make()
+    await world.join('p', { roles: ['replica'] })
+    let seen: unknown[] = []
+    class Tuned {
+      value: unknown
+      reconfigure(value: unknown): void {
+        this.value = value
+        seen.push(value)
+      }
+      call(): unknown {
+        return this.value
+      }
+    }
+    await world.serve('tuned', Tuned, { config: { numReplicas: 2, userConfig: 1 } })
+    seen = []
+    await world.drive(world.client.updateBackendConfig('tuned', { userConfig: 2 }))
+    expect(seen).to.deep.equal([2, 2])
+  })
+
+  it('tells whoever watches of peers that come and go', async () => {
+    const world = await MeshWorld.make()
+    const events = world.client.watch()
+    const p = await world.join('p')
+    await world.drive(p.client.close())
+    await world.settle()
+    const kinds: string[] = []
+    for (let i = 0; i < 2; i++) {
+      const { value } = await events.next()
+      if (value.kind === 'peer') kinds.push(`${value.name} ${value.state}`)
+    }
+    expect(kinds).to.deep.equal(['p joined', 'p left'])
+  })
+
+  describe('roles and grants', () => {
+    it('keep a peer without the role replica free of replicas', async () => {
+      const world = await MeshWorld.make()
+      await world.join('p', { roles: ['caller'] })
+      await world.serve('echo', echo, { config: { numReplicas: 3 } })
+      expect(world.spread('echo')).to.deep.equal({ controller: 3 })
+    })
+
+    it('let a peer without the role caller call nothing elsewhere', async () => {
+      const world = await MeshWorld.make()
+      const p = await world.join('p', { roles: ['replica'], resources: { cpu: 0 } })
+      await world.serve('echo', echo, { replicaOptions: { resources: { cpu: 1 } } })
+      const code = world.codeOf(p.client.getHandle('echo').options({ timeoutMs: 500 }).remote(1) as unknown as Promise<unknown>)
+      expect(await code).to.equal('ERR_NO_REPLICA')
+    })
+
+    it('let a ticket for one endpoint call no other', async () => {
+      const world = await MeshWorld.make()
+      await world.serve('open', echo)
+      await world.serve('closed', echo)
+      const p = await world.join('p', { ticket: { roles: ['caller'], endpoints: ['open'] } })
+      expect(await world.drive(remote(p.client, 'open', 1))).to.equal(1)
+      const code = world.codeOf(p.client.getHandle('closed').options({ timeoutMs: 500 }).remote(1) as unknown as Promise<unknown>)
+      expect(await code).to.equal('ERR_NO_REPLICA')
+    })
+
+    it('let only controllers edit: ERR_FORBIDDEN', async () => {
+      const world = await MeshWorld.make()
+      await world.serve('echo', echo)
+      const p = await world.join('p')
+      for (const edit of [
+        p.client.deleteBackend('echo'),
+        p.client.setTraffic('echo', { echo: 1 }),
+        p.client.createTicket(),
+        p.client.shutdown(),
+      ]) {
+        expect(await world.codeOf(edit)).to.equal('ERR_FORBIDDEN')
+      }
+    })
+
+    it('let any member ask', async () => {
+      const world = await MeshWorld.make()
+      await world.serve('echo', echo)
+      const p = await world.join('p')
+      const { nodes } = await world.drive(p.client.status())
+      expect(Object.keys(nodes).sort()).to.deep.equal(['controller', 'p'])
+      expect(Object.keys(await world.drive(p.client.listBackends()))).to.deep.equal(['echo'])
+    })
+
+    it('bound the replicas of a peer', async () => {
+      const world = await MeshWorld.make()
+      await world.join('p', { ticket: { maxReplicas: 1 } })
+      await world.serve('echo', echo, { config: { numReplicas: 6 } })
+      expect(world.spread('echo')).to.deep.equal({ controller: 5, p: 1 })
+    })
+
+    it('end with the ticket that gave them', async () => {
+      const world = await MeshWorld.make()
+      const ticket = await world.client.createTicket()
+      await world.serve('echo', echo, { config: { numReplicas: 2 } })
+      await world.join('p')
+      const tickets = ticket
+      await world.client.revokeTicket(tickets)
+      await world.settle()
+      expect(Object.keys(world.hub.peers)).to.deep.equal(['p'])
+    })
+  })
+})
+
+const remote = (client: { getHandle(name: string): unknown }, endpoint: string, data?: unknown): Promise<unknown> =>
+  (client.getHandle(endpoint) as { remote(data: unknown): Promise<unknown> }).remote(data)
+
+const calls = ({ peer }: Awaited<ReturnType<MeshWorld['join']>>): number => peer.queues.get('echo')?.counters.succeeded ?? 0
