@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type Logger, type Random, ServeError, SILENT } from '../core/base/index.ts'
 import { Gateway, type GatewaySource, gatewayFetch, type ResolvedHttpOptions, type SecretSource } from '../core/gateway/index.ts'
+import { realClock } from './clock.ts'
 import { NodeExchange } from './http-exchange.ts'
 
 /** What an HTTP gateway on a socket is made of. */
@@ -119,7 +120,7 @@ type Answered = { [RESPONSE]?: ServerResponse }
 async function mount(gateway: Gateway, options: ResolvedHttpOptions): Promise<Mounted> {
   const { mountMiddlewares } = await import('../core/adapters/hono/mount.ts')
   const { getRequestListener } = await import('@hono/node-server')
-  const mounted = mountMiddlewares(options.middlewares, gateway)
+  const mounted = mountMiddlewares(options.middlewares, gateway, realClock)
   return { fetch: mounted.fetch, listener: getRequestListener(mounted.fetchFromNode, { errorHandler: mounted.failed }) }
 }
 

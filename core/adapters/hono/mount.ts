@@ -1,6 +1,6 @@
 import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import type { HTTPResponseError } from 'hono/types'
-import { ServeError } from '../../base/index.ts'
+import { type Clock, ServeError } from '../../base/index.ts'
 import { FetchExchange, type Gateway, type HttpMiddleware } from '../../gateway/index.ts'
 
 /** The part of Node's `ServerResponse` that is needed to break an answer off. */
@@ -44,12 +44,12 @@ export interface MountedGateway {
  * Puts Hono middlewares in front of a gateway, the first outermost. They see every request, system routes, unknown paths and preflights included;
  * the gateway's own check of origins runs inside them, for a CORS middleware may have allowed the origin.
  */
-export function mountMiddlewares(middlewares: readonly HttpMiddleware[], gateway: Gateway): MountedGateway {
+export function mountMiddlewares(middlewares: readonly HttpMiddleware[], gateway: Gateway, clock: Clock): MountedGateway {
   const app = new Hono<{ Bindings: Bindings }>()
   for (const middleware of middlewares) app.use('*', middleware as unknown as MiddlewareHandler)
   const failed = (error: unknown): Response => problemResponse(error, gateway)
   app.onError((error) => ('getResponse' in error ? (error as HTTPResponseError).getResponse() : failed(error)))
-  app.all('*', (context) => answerInside(context, gateway))
+  app.all('*', (context) => answerInside(context, gateway, clock))
   return {
     fetch: async (request, isLocal = false) => app.fetch(request, { entered: request, isLocal }),
     failed,
@@ -64,7 +64,7 @@ export function mountMiddlewares(middlewares: readonly HttpMiddleware[], gateway
 }
 
 /** The last handler: the gateway answers the request as the middlewares left it. */
-function answerInside(context: Context<{ Bindings: Bindings }>, gateway: Gateway): Promise<Response> {
+function answerInside(context: Context<{ Bindings: Bindings }>, gateway: Gateway, clock: Clock): Promise<Response> {
   const { entered, raw, isLocal, outgoing } = context.env
   const request = context.req.raw
   const isUntouched = request === entered
@@ -77,7 +77,10 @@ function answerInside(context: Context<{ Bindings: Bindings }>, gateway: Gateway
         resolve,
         isLocal,
         ...(isUntouched && raw !== undefined && { raw }),
-        ...(outgoing !== undefined && { breakOff: () => breakOff(outgoing), whenGone: (gone: () => void) => whenGone(outgoing, gone) }),
+        ...(outgoing !== undefined && {
+          breakOff: () => breakOff(outgoing, clock),
+          whenGone: (gone: () => void) => whenGone(outgoing, gone),
+        }),
         isInMemory,
         ...(isWhole && { readWhole: async () => new Uint8Array(await context.req.arrayBuffer()) }),
         allowedOrigin: context.res.headers.get('access-control-allow-origin') ?? undefined,
@@ -118,11 +121,11 @@ function whenGone(outgoing: Outgoing, gone: () => void): void {
 }
 
 /** What Node's adapter has taken it writes in the same turn, or, where it reads ahead, together with the head. */
-function breakOff(outgoing: Outgoing): void {
-  setTimeout(() => {
+function breakOff(outgoing: Outgoing, clock: Clock): void {
+  clock.after(1, () => {
     if (outgoing.headersSent) outgoing.socket?.destroySoon()
-    else if (!outgoing.destroyed) breakOff(outgoing)
-  }, 1)
+    else if (!outgoing.destroyed) breakOff(outgoing, clock)
+  })
 }
 
 function problemResponse(error: unknown, gateway: Gateway): Response {
