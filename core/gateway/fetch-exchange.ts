@@ -175,7 +175,9 @@ export class FetchExchange implements Exchange {
     this.#listener?.gone()
     if (this.#controller === undefined) this.#init.resolve(new Response(null, { status: 499 }))
     try {
-      this.#controller?.error(new ServeError('ERR_CANCELLED', 'the reader let go'))
+      // Where a socket closed nobody reads on, and an error would only be printed by who writes it.
+      if (this.#init.whenGone !== undefined) this.#controller?.close()
+      else this.#controller?.error(new ServeError('ERR_CANCELLED', 'the reader let go'))
     } catch {
       // The consumer cancelled the stream: it is closed already.
     }
