@@ -85,6 +85,28 @@ export function goalTable(verdicts: readonly Verdict[]): string {
   return `### Goals\n\n${markdown(['goal', 'figure', 'median (min-max)', 'first goal', 'full goal'], rows)}`
 }
 
+/** The few figures that the README shows, in plain words. */
+const HEADLINES: readonly (readonly [goal: string, label: string, words: string])[] = [
+  ['G1', 'rate / raw', 'calls/s by handle to one replica, against hand-written postMessage'],
+  ['G1', 'rate / best pool', 'the same, against the best worker pool'],
+  ['G1', 'rate / comlink', 'the same, against bare comlink'],
+  ['G3', 'one by one: p50 / raw', 'latency of a lone call, against hand-written postMessage (less is better)'],
+  ['G7', 'rate / best peer stack', 'POST of 1 KB JSON to a replica, against the best stack of a web server and a pool'],
+  ['G8', 'rate / fastify + piscina tuned', 'GET to a replica, against fastify and piscina'],
+  ['G9', 'max 32: rate / unbatched', 'dynamic batches of up to 32, against the same system unbatched'],
+  ['G10', 'low load: p50 / own unbatched', 'latency that batching adds at low load (1 is none)'],
+  ['G14', '2 replicas / 1', 'work for the processor, 2 replicas against 1'],
+]
+
+/** {@link HEADLINES} as a table; what was not measured is left out. */
+export function headlineTable(verdicts: readonly Verdict[]): string {
+  const rows = HEADLINES.flatMap(([goal, label, words]) => {
+    const found = verdicts.find(({ check }) => check.goal === goal && check.label === label)
+    return found?.seen === undefined ? [] : [[words, long(found.seen, 2)]]
+  })
+  return markdown(['what', 'ratio: median (min-max)'], rows)
+}
+
 /** One line each for the first and the full goals: a goal is reached when all its figures are. */
 export function goalSummary(verdicts: readonly Verdict[]): string {
   const line = (title: string, pick: (verdict: Verdict) => Verdict['first']): string => {
