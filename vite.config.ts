@@ -15,10 +15,26 @@ const ENTRIES: Readonly<Record<string, string>> = {
   cli: 'node/cli/main.ts',
   browser: 'browser/index.ts',
   'browser-replica': 'browser/replica.ts',
+  'service-worker': 'browser/service-worker.ts',
 }
 
 /** The page's worker is a build of its own: import maps do not reach workers, so it must hold all it needs. */
 const PAGE_WORKER: Readonly<Record<string, string>> = { 'browser-worker': 'browser/worker-entry.ts' }
+
+/** What a page takes without any build step: one file each, the worker inside. */
+const SCRIPTS: readonly Script[] = [
+  { file: 'shoal.min.js', source: 'browser/index.ts', format: 'iife', global: 'shoal' },
+  { file: 'shoal.min.mjs', source: 'browser/index.ts', format: 'es' },
+  { file: 'shoal-service-worker.js', source: 'browser/service-worker-entry.ts', format: 'iife', global: 'shoalServiceWorker' },
+]
+
+interface Script {
+  readonly file: string
+  readonly source: string
+  readonly format: 'iife' | 'es'
+  /** Name of the global that a classic script makes. */
+  readonly global?: string
+}
 
 /** Which file of dist stands for a source that is named by `new URL('./x.ts', import.meta.url)`. */
 const WORKER_FILES: ReadonlyMap<string, string> = new Map(
@@ -30,20 +46,37 @@ const EXTERNAL = [/^node:/, /^(?!@oxc-project\/runtime)(?![./]|[A-Za-z]:|\0)/]
 
 const COMMON: InlineConfig = { configFile: false, root, logLevel: 'warn', publicDir: false }
 
-/** The builds whose sources are there, in order, and the sources that are not. */
-export function builds(): { readonly configs: readonly InlineConfig[]; readonly leftOut: readonly string[] } {
-  const isThere = ([, source]: [string, string]): boolean => existsSync(`${root}${source}`)
-  const entry = Object.fromEntries(Object.entries(ENTRIES).filter(isThere))
-  const all = [...Object.entries(ENTRIES), ...Object.entries(PAGE_WORKER)]
-  const configs = [libraryBuild(entry), ...Object.entries(PAGE_WORKER).filter(isThere).map(selfContainedBuild)]
-  return { configs, leftOut: all.filter((pair) => !isThere(pair)).map(([, source]) => source) }
+/**
+ * The builds whose sources are there, in order, and the sources that are not.
+ * @param outDir where they go @default dist
+ */
+export function builds(outDir = `${root}dist`): { readonly configs: readonly InlineConfig[]; readonly leftOut: readonly string[] } {
+  const isThere = (source: string): boolean => existsSync(`${root}${source}`)
+  const entry = Object.fromEntries(Object.entries(ENTRIES).filter(([, source]) => isThere(source)))
+  const workers = Object.entries(PAGE_WORKER).filter(([, source]) => isThere(source))
+  const scripts = SCRIPTS.filter(({ source }) => isThere(source))
+  const all = [...Object.values(ENTRIES), ...Object.values(PAGE_WORKER), ...SCRIPTS.map(({ source }) => source)]
+  const configs = [
+    libraryBuild(entry, outDir),
+    ...workers.map(([name, source]) => selfContainedBuild({ file: `${name}.js`, source, format: 'es' }, outDir)),
+    ...scripts.map((script) => selfContainedBuild(script, outDir)),
+  ]
+  return { configs, leftOut: [...new Set(all.filter((source) => !isThere(source)))] }
 }
 
-function libraryBuild(entry: Record<string, string>): InlineConfig {
+/** A worker that is part of the file that names it: small, and with everything it needs. */
+const INLINE_WORKER: NonNullable<InlineConfig['worker']> = {
+  format: 'es',
+  rolldownOptions: { output: { codeSplitting: false, minify: true } },
+}
+
+function libraryBuild(entry: Record<string, string>, outDir: string): InlineConfig {
   return {
     ...COMMON,
     plugins: [workersStayFiles()],
+    worker: INLINE_WORKER,
     build: {
+      outDir,
       target: 'es2022',
       minify: false,
       sourcemap: true,
@@ -54,17 +87,33 @@ function libraryBuild(entry: Record<string, string>): InlineConfig {
   }
 }
 
-function selfContainedBuild([name, source]: [string, string]): InlineConfig {
+function selfContainedBuild({ file, source, format, global }: Script, outDir: string): InlineConfig {
   return {
     ...COMMON,
+    plugins: [workersGoInside()],
+    worker: INLINE_WORKER,
     build: {
+      outDir,
       target: 'es2022',
       minify: 'oxc',
-      sourcemap: true,
       emptyOutDir: false,
-      lib: { formats: ['es'], entry: { [name]: source } },
-      rolldownOptions: { output: { entryFileNames: '[name].js', codeSplitting: false, minify: true } },
+      lib: { formats: [format], entry: source, fileName: () => file, ...(global !== undefined && { name: global }) },
+      rolldownOptions: {
+        output: { codeSplitting: false, minify: true },
+        // A classic script has no import.meta; what asks for it looks whether there is anything.
+        ...(format === 'iife' && { transform: { define: { 'import.meta': '{}' } } }),
+      },
     },
+  }
+}
+
+/** A file alone has no other beside it to name: the worker comes from a blob, which also works from any origin. */
+function workersGoInside(): Plugin {
+  const inline = `${root}browser/own-worker-inline.ts`
+  return {
+    name: 'workers-go-inside',
+    enforce: 'pre',
+    resolveId: (specifier) => (specifier === './own-worker.ts' ? inline : null),
   }
 }
 

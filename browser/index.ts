@@ -1,8 +1,15 @@
-/** Shoal in a page: `import * as serve from 'shoal'`. Pages come with a later version; the names are here so that one program fits both. */
-import { assetOf, type Client, type WaitOptions, waitFor } from '../core/api/index.ts'
-import { ServeError } from '../core/base/index.ts'
-import type { Asset, ReplicaClient } from '../core/replica/index.ts'
+/** Shoal in a page: `import * as serve from 'shoal'`. */
+import { assetOf, Client, LocalInstance, type WaitOptions, waitFor } from '../core/api/index.ts'
+import { type Logger, nearestName, ServeError } from '../core/base/index.ts'
+import type { StateStore } from '../core/controller/index.ts'
+import type { HttpOptions, ResolvedHttpOptions } from '../core/gateway/index.ts'
+import type { MeshRole } from '../core/mesh/index.ts'
+import type { Resources } from '../core/model/index.ts'
+import { type Asset, currentReplica } from '../core/replica/index.ts'
+import { browserPlatform } from './browser-platform.ts'
 import { realClock } from './clock.ts'
+import { CONSOLE_LOGGER } from './console-logger.ts'
+import { readBytes } from './read-bytes.ts'
 
 export {
   acceptBatch,
@@ -22,6 +29,7 @@ export {
 export { ERROR_TABLE, type ErrorCode, isServeError, type Logger, type Outcome, ServeError, TaskError } from '../core/base/index.ts'
 export type { ServeEvent } from '../core/controller/index.ts'
 export type { HttpMiddleware, HttpOptions } from '../core/gateway/index.ts'
+export type { MeshRole, TicketOptions } from '../core/mesh/index.ts'
 export {
   type App,
   type AppDescription,
@@ -33,23 +41,84 @@ export {
 export type { Asset, InitContext } from '../core/replica/index.ts'
 export { ServeRequest } from '../core/request/index.ts'
 export type { HandleOptions, ServeResponse } from '../core/router/index.ts'
+export { register } from './registered-code.ts'
 
-/** Options of {@link start}; as on Node, once there is something to start. */
-export type StartOptions = object
-
-/** Rejects with `ERR_UNSUPPORTED`: an instance needs Node for now. */
-export async function start(_options: StartOptions = {}): Promise<Client> {
-  throw unsupported('start')
+export interface StartOptions {
+  /** Shown in the status. @default 'default' */
+  readonly name?: string
+  /** A page has no processes: anything but false is `ERR_UNSUPPORTED`. @default false */
+  readonly detached?: boolean
+  /** How `client.fetch` answers: `middlewares`, limits, `trustedOrigins`. What a socket would need is `ERR_UNSUPPORTED`. @default false */
+  readonly http?: HttpOptions | false
+  /** Takes peers. Not built yet: `ERR_UNSUPPORTED`. @default false */
+  readonly mesh?: boolean | 'lan' | object
+  /**
+   * Name of a database of this origin where control state is kept, so that a reload finds it. Inline and `serve.worker` backends do not come back.
+   * @default memory
+   */
+  readonly storage?: string
+  /** What this page offers. @default what the browser admits to */
+  readonly resources?: Resources
+  /** @default the console, from `info` on */
+  readonly logger?: Logger
+  /** Where a copy of `dist/browser-worker.js` lies on the page's own origin, for pages that may load workers from there only. */
+  readonly workerUrl?: string | URL
 }
 
-/** Rejects with `ERR_UNSUPPORTED`, as {@link start}. */
-export async function connect(_options: { readonly name?: string } = {}): Promise<ReplicaClient> {
-  throw unsupported('connect')
+export interface ConnectOptions {
+  /** Names an instance of another process, which a page cannot reach. */
+  readonly name?: string
 }
 
-/** Rejects with `ERR_UNSUPPORTED`, as {@link start}. */
-export async function join(_ticket: string, _options: object = {}): Promise<never> {
-  throw unsupported('join')
+const START_OPTIONS = ['name', 'detached', 'http', 'mesh', 'storage', 'resources', 'logger', 'workerUrl'] as const
+/** Options of a socket. */
+const SOCKET_OPTIONS = ['host', 'port', 'tls', 'allowRemote', 'everyNode'] as const
+
+/**
+ * Starts an instance in this page; its replicas are Web Workers. An option that is none: `ERR_INVALID_CONFIG`; one that a page cannot have:
+ * `ERR_UNSUPPORTED`. It ends with the page.
+ */
+export async function start(options: StartOptions = {}): Promise<Client> {
+  checkStartOptions(options)
+  const log = options.logger ?? CONSOLE_LOGGER
+  const { workerUrl } = options
+  const platform = browserPlatform(log, workerUrl === undefined ? {} : { workerUrl: new URL(workerUrl, document.baseURI).href })
+  // Without options the gateway can wait for the first fetch; with some, what is wrong in them is said now.
+  const fetchOptions = options.http ? await resolveFetchOptions(options.http) : () => resolveFetchOptions({})
+  const store = options.storage === undefined ? undefined : await openStore(options.storage)
+  const instance = await LocalInstance.start(
+    { name: options.name ?? 'default', http: undefined, fetchOptions, store },
+    options.resources === undefined ? platform : { ...platform, resources: options.resources },
+  ).catch(async (error: unknown) => {
+    await store?.close()
+    throw error
+  })
+  return new Client(instance)
+}
+
+async function openStore(name: string): Promise<StateStore> {
+  if (typeof name !== 'string' || name === '') throw new ServeError('ERR_INVALID_ARG_TYPE', 'start: storage must be the name of a database')
+  const { IndexedDbStateStore } = await import('./indexed-db-store.ts')
+  return IndexedDbStateStore.open(name)
+}
+
+/** Inside a backend: the client of that backend's own instance, with `getHandle` alone. Elsewhere `ERR_NO_INSTANCE`. */
+export async function connect(options: ConnectOptions = {}): Promise<Client> {
+  const scope = options.name === undefined ? currentReplica() : undefined
+  if (scope !== undefined) return scope.connect() as Client
+  throw new ServeError('ERR_NO_INSTANCE', 'a page can attach to no instance of another process; start one here with serve.start()')
+}
+
+export interface JoinOptions {
+  /** Roles asked for, of those that the ticket grants. @default all of them */
+  readonly roles?: readonly MeshRole[]
+  /** Shown in the status. @default a name of the browser's making */
+  readonly name?: string
+}
+
+/** Joins a mesh. From a page not built yet: `ERR_UNSUPPORTED`. */
+export async function join(_ticket: string, _options: JoinOptions = {}): Promise<Client> {
+  throw new ServeError('ERR_UNSUPPORTED', 'a page cannot join yet; join from Node')
 }
 
 /** Names a file that goes along with a backend, for `initArgs`; in the replica it has `url` and `bytes()`. */
@@ -65,12 +134,26 @@ export function wait<T extends PromiseLike<unknown>>(
   return waitFor(responses, options, realClock)
 }
 
-async function readBytes(url: string): Promise<Uint8Array> {
-  const response = await fetch(url)
-  if (!response.ok) throw new ServeError('ERR_INVALID_ARG_VALUE', `asset ${url}: answered with status ${response.status}`)
-  return new Uint8Array(await response.arrayBuffer())
+function checkStartOptions(options: StartOptions): void {
+  if (typeof options !== 'object' || options === null)
+    throw new ServeError('ERR_INVALID_ARG_TYPE', `start: options must be an object, got ${typeof options}`)
+  for (const name of Object.keys(options)) {
+    if ((START_OPTIONS as readonly string[]).includes(name)) continue
+    const near = nearestName(name, START_OPTIONS)
+    throw new ServeError('ERR_INVALID_CONFIG', `start: option ${name} is unknown${near === undefined ? '' : `; did you mean ${near}`}`)
+  }
+  if (options.detached !== undefined && options.detached !== false)
+    throw new ServeError('ERR_UNSUPPORTED', 'start: a page has no processes, so there is no detached; start one on Node')
+  if (options.mesh !== undefined && options.mesh !== false)
+    throw new ServeError('ERR_UNSUPPORTED', 'start: option mesh is not built yet in a page; leave it out')
 }
 
-function unsupported(name: string): ServeError {
-  return new ServeError('ERR_UNSUPPORTED', `${name}() does not work in a page yet: run it on Node and call its gateway by fetch()`)
+/** The page's own host is always served: no name can be rebound to a page. */
+async function resolveFetchOptions(given: HttpOptions): Promise<ResolvedHttpOptions> {
+  const socket = SOCKET_OPTIONS.find((name) => given[name] !== undefined)
+  if (socket !== undefined)
+    throw new ServeError('ERR_UNSUPPORTED', `start: http.${socket} needs a socket, which a page cannot open; client.fetch answers here`)
+  const own = globalThis.location?.host ?? ''
+  const { resolveHttpOptions } = await import('../core/gateway/index.ts')
+  return resolveHttpOptions({ ...given, hosts: [...(given.hosts ?? []), ...(own === '' ? [] : [own])] })
 }

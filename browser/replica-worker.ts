@@ -2,6 +2,7 @@ import { serveReplica } from '../core/adapters/comlink/index.ts'
 import { ServeError } from '../core/base/index.ts'
 import type { ReplicaCode } from '../core/replica/index.ts'
 import { realClock, realTurns } from './clock.ts'
+import { holdLock } from './held-lock.ts'
 import { readBytes } from './read-bytes.ts'
 import { toCallPort } from './web-port.ts'
 
@@ -28,7 +29,8 @@ export function serveWorker(load: (code: ReplicaCode) => Promise<unknown>): void
       turns: realTurns,
       load,
       readBytes,
-      open(sent) {
+      async open(sent) {
+        if (sent?.lifeLock !== undefined) await holdLock(sent.lifeLock)
         if (sent === undefined) throw new ServeError('ERR_BACKEND_START_FAILED', 'the host handed over no ports')
         return {
           port: toCallPort(sent.port as MessagePort),

@@ -1,4 +1,8 @@
 import { type LivingArgument, TO_LIVING } from './init-args.ts'
+import type { BlobRef } from './replica-code.ts'
+
+/** What stands behind the mark `asset`: its URL, and with it the bytes for nodes that do not have the URL. */
+export type AssetData = string | { readonly url: string; readonly blob: BlobRef }
 
 /** A file beside the code: a model, a table. In `initArgs` it arrives alive in the replica. */
 export class Asset {
@@ -21,3 +25,5 @@ export class Asset {
     return { mark: 'asset', data: this.url }
   }
 }
+
+export const assetUrl = (data: AssetData): string => (typeof data === 'string' ? data : data.url)

@@ -33,6 +33,14 @@ export function decodeInitArgs(initArgs: readonly unknown[], revive: (argument: 
   return initArgs.map((value) => mapParts(value, fromMark(revive)))
 }
 
+/** Encoded arguments with other data behind some marks; what `rewrite` gives undefined for stays. It may be asked more than once for one. */
+export function rewriteLiving(initArgs: readonly unknown[], rewrite: (argument: LivingArgument) => unknown): unknown[] {
+  return decodeInitArgs(initArgs, (argument) => {
+    const data = rewrite(argument)
+    return data === undefined ? undefined : { [MARK]: argument.mark, data }
+  })
+}
+
 /** A copy with every part replaced that `replace` has something for; what holds no such part comes back itself, with all it shares and all its cycles. */
 function mapParts(value: unknown, replace: (part: object) => unknown): unknown {
   if (!holdsPart(value, replace, new Set(), 0)) return value

@@ -1,5 +1,5 @@
 import { type Clock, isServeError, ServeError, type Turns } from '../base/index.ts'
-import { Asset } from './asset.ts'
+import { Asset, type AssetData, assetUrl } from './asset.ts'
 import type { CallPort } from './call-port.ts'
 import { decodeInitArgs, type LivingArgument } from './init-args.ts'
 import type { ReplicaCode } from './replica-code.ts'
@@ -135,7 +135,7 @@ export class ReplicaService implements ReplicaControl {
   }
 
   #revive(argument: LivingArgument): unknown {
-    if (argument.mark === 'asset') return new Asset(argument.data as string, this.#platform.readBytes)
+    if (argument.mark === 'asset') return new Asset(assetUrl(argument.data as AssetData), this.#platform.readBytes)
     const { endpoint, options } = argument.data as { endpoint: string; options: object }
     const handle = this.#platform.connect().getHandle(endpoint) as { options(options: object): unknown }
     return handle.options(options)

@@ -115,7 +115,9 @@ async function openModel(model: Uint8Array, runtimeUrl: string | undefined): Pro
       ? import('onnxruntime-web/webgpu')
       : import('onnxruntime-web/wasm'))
   onnx.env.wasm.numThreads = 1
-  const session: InferenceSession = await onnx.InferenceSession.create(model, { executionProviders: isOnGpu ? ['webgpu', 'wasm'] : ['wasm'] })
+  const session: InferenceSession = await onnx.InferenceSession.create(model, {
+    executionProviders: isOnGpu ? ['webgpu', 'wasm'] : ['wasm'],
+  })
   return async (pixels, rows) => {
     const { probabilities } = await session.run({ pixels: new onnx.Tensor('float32', pixels, [rows, PIXELS]) })
     if (probabilities?.type !== 'float32') throw new TypeError('the model has no float32 output named probabilities')

@@ -1,11 +1,14 @@
 import { expect } from 'chai'
-import { asset, connect, isServeError, join, start, wait } from '../../browser/index.ts'
+import { asset, connect, isServeError, join, wait } from '../../browser/index.ts'
 
 describe('the door for pages', () => {
-  for (const [name, open] of Object.entries({ start, connect, join: () => join('a ticket') })) {
-    it(`rejects ${name}() with ERR_UNSUPPORTED`, async () => {
+  for (const [name, open, code] of [
+    ['connect', connect, 'ERR_NO_INSTANCE'],
+    ['join', () => join('a ticket'), 'ERR_UNSUPPORTED'],
+  ] as const) {
+    it(`rejects ${name}() with ${code}`, async () => {
       const error = await open().catch((reason: unknown) => reason)
-      expect(isServeError(error, 'ERR_UNSUPPORTED')).to.equal(true)
+      expect(isServeError(error, code)).to.equal(true)
     })
   }
 

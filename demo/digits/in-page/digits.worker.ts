@@ -3,7 +3,7 @@ import { bestProvider, type DigitAnswer, Digits } from '../digits.ts'
 
 /** What a page shows beside the answer. */
 interface AnswerHere extends DigitAnswer {
-  /** Which copy of which backend answered, and on what. */
+  /** Which copy of the model answered, and on what it runs. */
   readonly replica: string
 }
 
@@ -13,7 +13,7 @@ class DigitsHere extends Digits {
   #name = ''
 
   override async init(context?: { readonly replicaId: string }): Promise<void> {
-    this.#name = `${context?.replicaId.replace('digits-', '') ?? ''} on ${await bestProvider()}`
+    this.#name = `${context?.replicaId.split('#').at(-1) ?? ''}, ${await bestProvider()}`
     await super.init()
   }
 
