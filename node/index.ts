@@ -1,8 +1,10 @@
 /** Shoal on Node: `import * as serve from 'shoal'`. */
+import { hostname } from 'node:os'
 import { pino } from 'pino'
 import { assetOf, Client, isModuleTarget, LocalInstance, type ModuleTarget, type WaitOptions, waitFor } from '../core/api/index.ts'
 import { type Logger, nearestName, ServeError } from '../core/base/index.ts'
 import { type HttpOptions, resolveHttpOptions } from '../core/gateway/index.ts'
+import type { MeshRole } from '../core/mesh/index.ts'
 import type { Resources } from '../core/model/index.ts'
 import { type Asset, currentReplica } from '../core/replica/index.ts'
 import { realClock } from './clock.ts'
@@ -13,8 +15,10 @@ import { hasInstance, instanceExists, openInstanceSocket } from './instance-sock
 import { attachToInstance } from './instance-socket-client.ts'
 import { requireInstanceName } from './instance-socket-folder.ts'
 import { loadMiddlewares } from './load-middlewares.ts'
+import type { MeshOptions } from './mesh-hub.ts'
 import { nodePlatform } from './node-platform.ts'
 import { readBytes } from './read-bytes.ts'
+import { REGISTERED } from './registered-code.ts'
 
 export {
   acceptBatch,
@@ -34,6 +38,7 @@ export {
 export { ERROR_TABLE, type ErrorCode, isServeError, type Logger, type Outcome, ServeError, TaskError } from '../core/base/index.ts'
 export type { ServeEvent } from '../core/controller/index.ts'
 export type { HttpMiddleware, HttpOptions } from '../core/gateway/index.ts'
+export type { MeshRole, TicketOptions } from '../core/mesh/index.ts'
 export {
   type App,
   type AppDescription,
@@ -45,6 +50,7 @@ export {
 export type { Asset, InitContext } from '../core/replica/index.ts'
 export { ServeRequest } from '../core/request/index.ts'
 export type { HandleOptions, ServeResponse } from '../core/router/index.ts'
+export { register } from './registered-code.ts'
 
 export interface StartOptions {
   /** A name by which other processes of this user find it with `connect({ name })`. @default 'default' when detached, else it is not found */
@@ -153,17 +159,22 @@ export interface JoinOptions {
   readonly resources?: Resources
   /** Shown in the status. @default the name of the host and the process id */
   readonly name?: string
-  /** For `placement.labels` of backends. @default `{ host }` */
+  /** For `placement.labels` of backends. @default none */
   readonly labels?: Readonly<Record<string, string>>
   /** A gateway on this peer, for which the ticket must grant the role `gateway`. @default false */
   readonly http?: HttpOptions | false
+  /**
+   * What runs here: with `'verified'` code that came from the mesh and has the digest that its controllers list, with `'named'` only what `register` gave
+   * before. @default 'verified'
+   */
+  readonly code?: 'verified' | 'named'
   /** Where other peers may reach this one. @default free ports of 127.0.0.1 */
   readonly mesh?: Pick<MeshOptions, 'listen' | 'announce'>
   /** @default pino at `info` on stderr */
   readonly logger?: Logger
 }
 
-const JOIN_OPTIONS = ['roles', 'resources', 'name', 'labels', 'http', 'mesh', 'logger'] as const
+const JOIN_OPTIONS = ['roles', 'resources', 'name', 'labels', 'http', 'code', 'mesh', 'logger'] as const
 
 /**
  * Joins the instance that issued the ticket; this process becomes one of its peers. Rejects with `ERR_TICKET_INVALID`, `ERR_TICKET_EXPIRED`,
@@ -172,6 +183,10 @@ const JOIN_OPTIONS = ['roles', 'resources', 'name', 'labels', 'http', 'mesh', 'l
  */
 export async function join(ticket: string, options: JoinOptions = {}): Promise<Client> {
   checkOptions('join', options, JOIN_OPTIONS)
+  const { code = 'verified' } = options
+  if (code !== 'verified' && code !== 'named') {
+    throw new ServeError('ERR_INVALID_CONFIG', `join: option code must be 'verified' or 'named', got ${String(code)}`)
+  }
   const log = options.logger ?? defaultLogger()
   const platform = nodePlatform(log)
   const { joinMesh } = await import('./mesh-join.ts')
@@ -184,6 +199,7 @@ export async function join(ticket: string, options: JoinOptions = {}): Promise<C
       listen: options.mesh?.listen,
       announce: options.mesh?.announce ?? [],
       http: options.http === false ? undefined : options.http,
+      named: code === 'named' ? await REGISTERED.whole() : undefined,
     },
     options.resources === undefined ? platform : { ...platform, resources: options.resources },
   )
@@ -203,14 +219,22 @@ export function wait<T extends PromiseLike<unknown>>(
   return waitFor(responses, options, realClock)
 }
 
-function checkStartOptions(options: StartOptions): void {
+function checkOptions(what: 'start' | 'join', options: object, names: readonly string[]): void {
   if (typeof options !== 'object' || options === null)
-    throw new ServeError('ERR_INVALID_ARG_TYPE', `start: options must be an object, got ${typeof options}`)
+    throw new ServeError('ERR_INVALID_ARG_TYPE', `${what}: options must be an object, got ${typeof options}`)
   for (const name of Object.keys(options)) {
-    if ((START_OPTIONS as readonly string[]).includes(name)) continue
-    const near = nearestName(name, START_OPTIONS)
-    throw new ServeError('ERR_INVALID_CONFIG', `start: option ${name} is unknown${near === undefined ? '' : `; did you mean ${near}`}`)
+    if (names.includes(name)) continue
+    const near = nearestName(name, names)
+    throw new ServeError('ERR_INVALID_CONFIG', `${what}: option ${name} is unknown${near === undefined ? '' : `; did you mean ${near}`}`)
   }
+}
+
+const defaultLogger = (): Logger => pino({ name: 'shoal', level: 'info' }, pino.destination({ fd: 2, sync: true })) as Logger
+
+const isGiven = (mesh: StartOptions['mesh']): mesh is true | 'lan' | MeshOptions => mesh !== undefined && mesh !== false
+
+function checkStartOptions(options: StartOptions): void {
+  checkOptions('start', options, START_OPTIONS)
   const { detached, mesh, storage } = options
   if (detached !== undefined && typeof detached !== 'boolean') {
     throw new ServeError('ERR_INVALID_CONFIG', `start: option detached must be true or false, got ${typeof detached}`)
@@ -218,5 +242,7 @@ function checkStartOptions(options: StartOptions): void {
   if (storage !== undefined && (typeof storage !== 'string' || storage === '')) {
     throw new ServeError('ERR_INVALID_CONFIG', `start: option storage must be the path of a folder, got ${typeof storage}`)
   }
-  if (mesh !== undefined && mesh !== false) throw new ServeError('ERR_UNSUPPORTED', 'start: option mesh is not built yet; leave it out')
+  if (isGiven(mesh) && detached === true) {
+    throw new ServeError('ERR_UNSUPPORTED', 'start: a detached instance takes no peers yet; leave out mesh or detached')
+  }
 }

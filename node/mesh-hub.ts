@@ -4,7 +4,9 @@ import { msgpackCodec } from '../core/adapters/codec/index.ts'
 import { meshKey, peekClaims, verifySigned } from '../core/adapters/tickets/index.ts'
 import { ControlChannel, type InstancePlatform, type LocalInstance, servePeerClient } from '../core/api/index.ts'
 import { nearestName, ServeError } from '../core/base/index.ts'
-import { MeshAuthority, MeshHub } from '../core/mesh/index.ts'
+import { BundleDesk, MeshAuthority, MeshHub } from '../core/mesh/index.ts'
+import { bundleModule } from './bundle-module.ts'
+import { openBundleStore } from './bundle-shelf.ts'
 import { LOOPBACK, openMeshTransport } from './mesh-libp2p.ts'
 
 export interface MeshOptions {
@@ -45,7 +47,7 @@ export function resolveMeshOptions(given: boolean | 'lan' | MeshOptions): Requir
 export async function openMeshHub(
   given: true | 'lan' | MeshOptions,
   name: string,
-  { clock, turns, random, log, resources }: InstancePlatform,
+  { clock, turns, random, log, resources, readBytes }: InstancePlatform,
 ): Promise<{ readonly hub: MeshHub; openDoor(instance: LocalInstance): Promise<void> }> {
   const { listen, announce, maxMessageBytes } = resolveMeshOptions(given)
   const transport = await openMeshTransport({ listen, announce }).catch((cause: Error) => {
@@ -57,12 +59,13 @@ export async function openMeshHub(
     {
       transport,
       authority,
-      card: { name, runtime: 'node', incarnation: randomUUID(), resources, labels: { host: hostname() }, isolations: [] },
+      card: { name, runtime: 'node', incarnation: randomUUID(), resources, machine: hostname(), labels: {}, isolations: [] },
       codec: msgpackCodec(),
       maxMessageBytes,
       verify: verifySigned,
       openControl: (port, handlers) => new ControlChannel(port, handlers),
       epochMs,
+      bundles: new BundleDesk(openBundleStore(), { bundle: bundleModule, readBytes }),
     },
     clock,
     turns,

@@ -3,8 +3,11 @@ import { hostname } from 'node:os'
 import { msgpackCodec } from '../core/adapters/codec/index.ts'
 import { peekClaims, verifySigned } from '../core/adapters/tickets/index.ts'
 import { ControlChannel, type InstancePlatform, PeerInstance } from '../core/api/index.ts'
+import { ServeError } from '../core/base/index.ts'
 import { type HttpOptions, resolveHttpOptions } from '../core/gateway/index.ts'
 import { MeshPeer, type MeshRole, readTicket } from '../core/mesh/index.ts'
+import type { ReplicaCode } from '../core/replica/index.ts'
+import { openBundleStore } from './bundle-shelf.ts'
 import { LOOPBACK, openMeshTransport } from './mesh-libp2p.ts'
 
 export interface JoinMeshOptions {
@@ -14,6 +17,8 @@ export interface JoinMeshOptions {
   readonly listen: readonly string[] | undefined
   readonly announce: readonly string[]
   readonly http: HttpOptions | undefined
+  /** Set: it takes no code from others and runs this, by backend. */
+  readonly named: ReadonlyMap<string, ReplicaCode> | undefined
 }
 
 /** Joins the mesh of a ticket, whose signature is checked before anything is dialled or listened on. */
@@ -21,6 +26,9 @@ export async function joinMesh(ticket: string, options: JoinMeshOptions, platfor
   const { name, roles, labels, listen = LOOPBACK, announce } = options
   const http = options.http === undefined ? undefined : resolveHttpOptions(options.http)
   const claims = await readTicket(ticket, verifySigned, peekClaims)
+  if (http !== undefined && !(roles ?? claims.roles).includes('gateway')) {
+    throw new ServeError('ERR_FORBIDDEN', `join: the ticket grants ${claims.roles.join(', ')}; option http needs the role gateway`)
+  }
   const { clock, turns, random, log, resources } = platform
   const peer = new MeshPeer(
     {
@@ -28,12 +36,13 @@ export async function joinMesh(ticket: string, options: JoinMeshOptions, platfor
       ticket,
       claims,
       roles,
-      card: { name, runtime: 'node', incarnation: randomUUID(), resources, labels: { host: hostname(), ...labels } },
+      card: { name, runtime: 'node', incarnation: randomUUID(), resources, machine: hostname(), labels },
       hosts: platform.hosts,
       codec: msgpackCodec(),
       verify: verifySigned,
       openControl: (port, handlers) => new ControlChannel(port, handlers),
       epochMs: () => Date.now(),
+      bundles: { store: openBundleStore(), named: options.named },
     },
     clock,
     turns,

@@ -24,14 +24,15 @@ export function nodePlatform(log: Logger): InstancePlatform {
     ]),
     resources: { cpu: availableParallelism(), gpu: 0, memoryBytes: totalmem() },
     readBytes,
+    callerOf: callerFile,
     toPortableCode,
     loadModule,
     openGateway: (source, options, random, gatewayLog) => startHttpGateway({ source, options, random, log: gatewayLog }),
   }
 }
 
-async function toPortableCode(tag: string, target: BackendTarget, calledFrom: (...args: never[]) => unknown): Promise<ReplicaCode> {
-  const filename = callerFile(calledFrom)
+/** Checks that a function or class needs nothing but itself, and gives it as source. `filename` is where it was written. */
+export async function toPortableCode(tag: string, target: BackendTarget, filename: string | undefined): Promise<ReplicaCode> {
   const { checkPortable, NODE_WORKER_GLOBALS } = await import('../core/adapters/portability/index.ts')
   const portable = checkPortable(target as () => unknown, { globals: NODE_WORKER_GLOBALS, name: tag })
   return { kind: 'source', portable, filename, ...(filename !== undefined && locateSource(portable, filename)) }

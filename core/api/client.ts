@@ -1,5 +1,6 @@
 import { ServeError } from '../base/index.ts'
 import type { RolloutOptions, RolloutResult, ServeEvent } from '../controller/index.ts'
+import type { TicketOptions } from '../mesh/index.ts'
 import type { App, BackendConfig, EndpointOptions, PublicBackendConfig, PublicEndpoint, ReplicaOptions } from '../model/index.ts'
 import type { Handle } from './handle.ts'
 import type { Instance } from './instance.ts'
@@ -137,14 +138,17 @@ export class Client {
     return this.#open().rollout(endpoint, backend, options)
   }
 
-  /** Not built yet: `ERR_UNSUPPORTED`. */
-  async createTicket(): Promise<never> {
-    throw unsupported('createTicket', 'the mesh is not there yet')
+  /**
+   * A text with which others join: addresses, the key of the mesh and the grant, signed. `ERR_UNSUPPORTED` when the instance takes no peers,
+   * `ERR_INVALID_CONFIG`.
+   */
+  async createTicket(options?: TicketOptions): Promise<string> {
+    return this.#open().createTicket(options)
   }
 
-  /** Not built yet: `ERR_UNSUPPORTED`. */
-  async revokeTicket(): Promise<never> {
-    throw unsupported('revokeTicket', 'the mesh is not there yet')
+  /** Takes a ticket back: nobody joins with it any more, and who has leaves at once. */
+  async revokeTicket(ticket: string): Promise<void> {
+    await this.#open().revokeTicket(ticket)
   }
 
   toJSON(): never {
@@ -160,5 +164,3 @@ export class Client {
   }
 }
 Object.defineProperty(Client.prototype, Symbol.for('shoal.Client'), { value: true })
-
-const unsupported = (what: string, hint: string): ServeError => new ServeError('ERR_UNSUPPORTED', `${what} is not built yet; ${hint}`)

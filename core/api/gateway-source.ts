@@ -7,7 +7,7 @@ import { prometheusText } from './metrics.ts'
 
 /** What a gateway asks of its instance. */
 export interface GatewayBacking {
-  readonly controller: Controller
+  readonly controller: Pick<Controller, 'table' | 'router' | 'queues' | 'backendStatus' | 'endpointStatus'>
   status(): Promise<InstanceStatus>
   isReady(): boolean
   /** For metrics. */

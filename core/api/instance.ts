@@ -1,4 +1,5 @@
 import type { RolloutOptions, RolloutResult, ServeEvent } from '../controller/index.ts'
+import type { TicketOptions } from '../mesh/index.ts'
 import type { App, BackendConfig, EndpointOptions, PublicBackendConfig, PublicEndpoint } from '../model/index.ts'
 import type { ServeHandle } from '../router/index.ts'
 import type { BackendOptions, BackendTarget } from './client.ts'
@@ -26,6 +27,8 @@ export interface Instance {
   fetch(request: Request): Promise<Response>
   status(): Promise<InstanceStatus>
   watch(): EventStream<ServeEvent>
+  createTicket(options?: TicketOptions): Promise<string>
+  revokeTicket(ticket: string): Promise<void>
   deploy(app: App, calledFrom: (...args: never[]) => unknown): Promise<void>
   /** Lets go: an own instance stops, an attached one is left to itself. */
   close(): Promise<void>

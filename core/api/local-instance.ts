@@ -1,9 +1,10 @@
-import { type Clock, type Logger, nearestName, type Random, randomName, ServeError, type Stop, Topic, type Turns } from '../base/index.ts'
+import { type Clock, didYouMean, type Logger, type Random, randomName, ServeError, type Stop, Topic, type Turns } from '../base/index.ts'
 import {
   type BackendSpec,
   type BackendStatus,
   Controller,
   type EndpointStatus,
+  type Ledger,
   ResourceLedger,
   type RolloutOptions,
   type RolloutResult,
@@ -11,23 +12,18 @@ import {
   type StateStore,
 } from '../controller/index.ts'
 import type { Gateway, GatewaySource, HttpMiddleware, ResolvedHttpOptions } from '../gateway/index.ts'
+import type { TicketOptions, TravellingParts } from '../mesh/index.ts'
 import {
   type App,
   type BackendConfig,
-  defineApp,
   type EndpointOptions,
   type PublicBackendConfig,
   type PublicEndpoint,
-  policyOf,
   type Resources,
   requireName,
   resolveBackendConfig,
   resolveReplicaOptions,
   resolveResources,
-  resolveShadow,
-  resolveTraffic,
-  withShadow,
-  withTraffic,
 } from '../model/index.ts'
 import { encodeInitArgs, type ReplicaCode, type ReplicaHost } from '../replica/index.ts'
 import { JSON_LIMITS } from '../request/index.ts'
@@ -48,8 +44,10 @@ export interface InstancePlatform {
   readonly hosts: ReadonlyMap<string, ReplicaHost>
   readonly resources: Resources
   readBytes(url: string): Promise<Uint8Array>
-  /** Makes a function or class portable. `calledFrom` is the public function that the user called: its caller is the deploying file. */
-  toPortableCode(tag: string, target: BackendTarget, calledFrom: (...args: never[]) => unknown): Promise<ReplicaCode>
+  /** The file that called a public function, as the stack tells before the first wait. */
+  callerOf(calledFrom: (...args: never[]) => unknown): string | undefined
+  /** Makes a function or class portable. `caller` is the deploying file. */
+  toPortableCode(tag: string, target: BackendTarget, caller: string | undefined): Promise<ReplicaCode>
   /** Loads a module beside its callers, for inline replicas. */
   loadModule(url: string, exportName: string): Promise<unknown>
   /** Opens a socket; without it there is none to open. */
@@ -79,6 +77,26 @@ export interface InstanceOptions {
   readonly fetchOptions: ResolvedHttpOptions | (() => Promise<ResolvedHttpOptions>)
   /** Keeps control state; what is in it comes back at the start. The instance closes it. @default none */
   readonly store?: StateStore | undefined
+  /** Takes peers. @default none */
+  readonly mesh?: InstanceMesh | undefined
+}
+
+/** The mesh under an instance: it places replicas on peers and tells them of what changes here. */
+export interface InstanceMesh {
+  readonly ledger: Ledger
+  /** Id of this node. */
+  readonly peerId: string
+  /** Peers that are connected, by id. */
+  readonly peers: Readonly<Record<string, NodeStatus>>
+  hostsOver(local: ReadonlyMap<string, ReplicaHost>): ReadonlyMap<string, ReplicaHost>
+  /** What of a backend travels, in the form in which peers can start it. Rejects with what cannot travel. */
+  prepare(tag: string, parts: TravellingParts): Promise<TravellingParts>
+  whenInForce(): Promise<void>
+  noteChange(): void
+  /** Calls for a backend that began at peers and are not done. */
+  loadElsewhere(tag: string): number
+  createTicket(options?: TicketOptions): Promise<string>
+  revokeTicket(ticket: string): Promise<void>
 }
 
 /** What `client.status()` and `/-/status` give. */
@@ -114,20 +132,23 @@ export class LocalInstance implements Instance {
   private constructor(options: InstanceOptions, platform: InstancePlatform) {
     this.#options = options
     this.#platform = platform
-    this.#nodeId = `${platform.runtime}-${randomName(platform.random, 8)}`
     const { clock, turns, random, log } = platform
-    const hosts = new Map<string, ReplicaHost>([...platform.hosts, ['inline', this.#inlineHost()]])
+    const { mesh } = options
+    this.#nodeId = mesh?.peerId ?? `${platform.runtime}-${randomName(random, 8)}`
+    const hosts = new Map<string, ReplicaHost>([...(mesh?.hostsOver(platform.hosts) ?? platform.hosts), ['inline', this.#inlineHost()]])
     this.#isolations = [...hosts.keys()]
     const http = options.http ?? options.fetchOptions
     this.controller = new Controller({
       hosts,
-      ledger: new ResourceLedger(resolveResources(platform.resources)),
+      ledger: mesh?.ledger ?? new ResourceLedger(resolveResources(platform.resources)),
       jsonLimits: typeof http === 'function' ? JSON_LIMITS : { maxDepth: http.jsonMaxDepth, maxValues: http.jsonMaxValues },
       clock,
       turns,
       random,
       log,
-      onEvent: (event) => this.#events.emit(event),
+      onEvent: (event) => this.emit(event),
+      whenInForce: mesh === undefined ? undefined : () => mesh.whenInForce(),
+      loadElsewhere: mesh === undefined ? undefined : (tag) => mesh.loadElsewhere(tag),
       store: options.store,
     })
   }
@@ -166,7 +187,7 @@ export class LocalInstance implements Instance {
       throw new ServeError('ERR_INVALID_ARG_VALUE', `backend ${tag}: ifExists must be 'fail', 'keep' or 'replace', got ${String(ifExists)}`)
     }
     if (ifExists === 'keep' && this.controller.hasBackend(tag)) return
-    const spec = await this.#toSpec(tag, target, options, calledFrom)
+    const spec = await this.#toSpec(tag, target, options, this.#platform.callerOf(calledFrom))
     if (ifExists === 'replace' && this.controller.hasBackend(tag)) await this.controller.replaceBackend(spec)
     else await this.controller.createBackend(spec)
   }
@@ -214,11 +235,7 @@ export class LocalInstance implements Instance {
   getHandle(endpoint: string, missingOk: boolean): ServeHandle {
     const { endpoints } = this.controller.table
     if (!missingOk && !endpoints.has(requireName('endpoint name', endpoint))) {
-      const near = nearestName(endpoint, endpoints.keys())
-      throw new ServeError(
-        'ERR_ENDPOINT_NOT_FOUND',
-        `there is no endpoint ${endpoint}${near === undefined ? '' : `; did you mean ${near}`}`,
-      )
+      throw new ServeError('ERR_ENDPOINT_NOT_FOUND', `there is no endpoint ${endpoint}${didYouMean(endpoint, endpoints.keys())}`)
     }
     return new ServeHandle(endpoint, this.controller.router)
   }
@@ -273,7 +290,7 @@ export class LocalInstance implements Instance {
     const { runtime, resources } = this.#platform
     const roles = ['controller', 'replica', 'caller', ...(this.#gateway === undefined ? [] : ['gateway'])]
     return {
-      nodes: { [this.#nodeId]: { name: this.#options.name, runtime, roles, rttMs: 0, resources } },
+      nodes: { [this.#nodeId]: { name: this.#options.name, runtime, roles, rttMs: 0, resources }, ...this.#options.mesh?.peers },
       endpoints: this.controller.endpointStatus,
       backends: this.controller.backendStatus,
     }
@@ -291,34 +308,39 @@ export class LocalInstance implements Instance {
     return stream
   }
 
+  async createTicket(options?: TicketOptions): Promise<string> {
+    return this.#meshOf('createTicket').createTicket(options)
+  }
+
+  async revokeTicket(ticket: string): Promise<void> {
+    await this.#meshOf('revokeTicket').revokeTicket(ticket)
+  }
+
+  #meshOf(what: string): InstanceMesh {
+    const { mesh } = this.#options
+    if (mesh !== undefined) return mesh
+    throw new ServeError('ERR_UNSUPPORTED', `${what}: this instance takes no peers; start it with mesh: true`)
+  }
+
+  /** Tells those who watch, and the peers when it changes what they should know. */
+  emit(event: ServeEvent): void {
+    this.#options.mesh?.noteChange()
+    this.#events.emit(event)
+  }
+
   /** Tells of every event, within the turn in which it happens. */
   onEvent(listener: (event: ServeEvent) => void): Stop {
     return this.#events.on(listener)
   }
 
   async deploy(app: App, calledFrom: (...args: never[]) => unknown): Promise<void> {
-    const { backends, endpoints } = defineApp(app)
-    // Where the code was written is asked of the stack, which is only there before the first await.
-    const specs = Object.entries(backends).map(([tag, backend]) => this.#toSpec(tag, backend.target as BackendTarget, backend, calledFrom))
-    await this.controller.deploy({
-      backends: await Promise.all(specs),
-      endpoints: Object.entries(endpoints).map(([name, { traffic, shadows, ...exposure }]) => {
-        const known = new Set(Object.keys(backends))
-        const policy = Object.entries(shadows).reduce(
-          (before, [tag, proportion]) => withShadow(before, resolveShadow(name, tag, proportion, known)),
-          withTraffic(policyOf(''), resolveTraffic(name, traffic, known)),
-        )
-        return Object.freeze({ name, ...exposure, policy })
-      }),
-    })
+    const caller = this.#platform.callerOf(calledFrom)
+    const { toAppSpec } = await import('./deploy-app.ts')
+    const spec = await toAppSpec(app, (tag, backend) => this.#toSpec(tag, backend.target as BackendTarget, backend, caller))
+    await this.controller.deploy(spec)
   }
 
-  async #toSpec(
-    tag: string,
-    target: BackendTarget,
-    options: BackendOptions,
-    calledFrom: (...args: never[]) => unknown,
-  ): Promise<BackendSpec> {
+  async #toSpec(tag: string, target: BackendTarget, options: BackendOptions, caller: string | undefined): Promise<BackendSpec> {
     const { initArgs = [] } = options
     if (!Array.isArray(initArgs))
       throw new ServeError('ERR_INVALID_ARG_TYPE', `backend ${tag}: initArgs must be an array, got ${typeof initArgs}`)
@@ -327,9 +349,12 @@ export class LocalInstance implements Instance {
       throw new ServeError('ERR_UNSUPPORTED', `backend ${tag}: shared replicas are for the tabs of a page, with isolation 'thread'`)
     }
     const config = resolveBackendConfig(options.config ?? {})
-    const code = await this.#toCode(tag, target, replicaOptions.isolation, initArgs, calledFrom)
-    encodeInitArgs(tag, initArgs)
-    return { tag, code, initArgs, config, replicaOptions }
+    const code = await this.#toCode(tag, target, replicaOptions.isolation, initArgs, caller)
+    const encoded = encodeInitArgs(tag, initArgs)
+    const { mesh } = this.#options
+    const mayTravel = (code.kind === 'module' || code.kind === 'source') && replicaOptions.isolation !== 'inline'
+    if (mesh === undefined || !mayTravel) return { tag, code, initArgs, config, replicaOptions }
+    return { tag, ...(await mesh.prepare(tag, { code, initArgs: encoded })), config, replicaOptions }
   }
 
   /** The instance lives in this process: to let go of it is to stop it. */
@@ -360,7 +385,7 @@ export class LocalInstance implements Instance {
     target: BackendTarget,
     isolation: string,
     initArgs: readonly unknown[],
-    calledFrom: (...args: never[]) => unknown,
+    caller: string | undefined,
   ): Promise<ReplicaCode> {
     if (isCodeTarget(target)) return target.code
     if (isModuleTarget(target)) return { kind: 'module', url: target.url, exportName: target.exportName }
@@ -372,7 +397,7 @@ export class LocalInstance implements Instance {
     }
     requireCallable(tag, target, initArgs)
     if (isolation === 'inline') return { kind: 'inline', value: target }
-    return this.#platform.toPortableCode(tag, target, calledFrom)
+    return this.#platform.toPortableCode(tag, target, caller)
   }
 }
 

@@ -1,5 +1,6 @@
-import { type Clock, type ErrorCode, isServeError, nearestName, type Outcome, ServeError, Topic, type Turns } from '../base/index.ts'
+import { type Clock, didYouMean, type ErrorCode, isServeError, type Outcome, ServeError, Topic, type Turns } from '../base/index.ts'
 import type { RolloutOptions, RolloutResult, ServeEvent } from '../controller/index.ts'
+import type { TicketOptions } from '../mesh/index.ts'
 import {
   type App,
   type BackendConfig,
@@ -28,7 +29,9 @@ const GREETING_MS = 10_000
 export interface RemotePlatform {
   readonly clock: Clock
   readonly turns: Turns
-  toPortableCode(tag: string, target: BackendTarget, calledFrom: (...args: never[]) => unknown): Promise<ReplicaCode>
+  /** As of an `InstancePlatform`. */
+  callerOf(calledFrom: (...args: never[]) => unknown): string | undefined
+  toPortableCode(tag: string, target: BackendTarget, caller: string | undefined): Promise<ReplicaCode>
   /** Resolves when these processes are gone. */
   whenEnded(processes: readonly number[]): Promise<void>
 }
@@ -91,7 +94,7 @@ export class RemoteInstance implements Instance {
     requireName('backend tag', tag)
     const { ifExists } = options
     // Where the code was written is asked of the stack, which is only there before the first await.
-    const wire = this.#toWire(tag, target, options, calledFrom)
+    const wire = this.#toWire(tag, target, options, this.#platform.callerOf(calledFrom))
     wire.catch(() => undefined)
     if (ifExists === 'keep' && (await this.#control.request('hasBackend', tag)) === true) return
     await this.#control.request('createBackend', tag, await wire, ifExists)
@@ -139,11 +142,7 @@ export class RemoteInstance implements Instance {
 
   getHandle(endpoint: string, missingOk: boolean): ServeHandle {
     if (!missingOk && !this.#mirror.has(requireName('endpoint name', endpoint))) {
-      const near = nearestName(endpoint, this.#mirror.names)
-      throw new ServeError(
-        'ERR_ENDPOINT_NOT_FOUND',
-        `there is no endpoint ${endpoint}${near === undefined ? '' : `; did you mean ${near}`}`,
-      )
+      throw new ServeError('ERR_ENDPOINT_NOT_FOUND', `there is no endpoint ${endpoint}${didYouMean(endpoint, this.#mirror.names)}`)
     }
     return new ServeHandle(endpoint, this.#calls)
   }
@@ -162,6 +161,14 @@ export class RemoteInstance implements Instance {
     } finally {
       request.signal.removeEventListener('abort', onAbort)
     }
+  }
+
+  async createTicket(options?: TicketOptions): Promise<string> {
+    return (await this.#control.request('createTicket', options)) as string
+  }
+
+  async revokeTicket(ticket: string): Promise<void> {
+    await this.#control.request('revokeTicket', ticket)
   }
 
   async status(): Promise<InstanceStatus> {
@@ -184,9 +191,10 @@ export class RemoteInstance implements Instance {
 
   async deploy(app: App, calledFrom: (...args: never[]) => unknown): Promise<void> {
     const { backends: given, endpoints } = defineApp(app)
+    const caller = this.#platform.callerOf(calledFrom)
     const backends = await Promise.all(
       Object.entries(given).map(async ([tag, { target, ...options }]) => {
-        return [tag, await this.#toWire(tag, target as BackendTarget, options, calledFrom)] as const
+        return [tag, await this.#toWire(tag, target as BackendTarget, options, caller)] as const
       }),
     )
     await this.#control.request('deploy', backends, endpoints)
@@ -213,12 +221,7 @@ export class RemoteInstance implements Instance {
     await this.#platform.whenEnded(this.greeting.processes)
   }
 
-  async #toWire(
-    tag: string,
-    target: BackendTarget,
-    options: BackendOptions,
-    calledFrom: (...args: never[]) => unknown,
-  ): Promise<WireBackend> {
+  async #toWire(tag: string, target: BackendTarget, options: BackendOptions, caller: string | undefined): Promise<WireBackend> {
     const { initArgs = [], config = {}, replicaOptions = {} } = options
     if (!Array.isArray(initArgs)) {
       throw new ServeError('ERR_INVALID_ARG_TYPE', `backend ${tag}: initArgs must be an array, got ${typeof initArgs}`)
@@ -233,7 +236,7 @@ export class RemoteInstance implements Instance {
       return { code: { kind: 'module', url: target.url, exportName: target.exportName }, initArgs: encoded, config, replicaOptions }
     }
     requireCallable(tag, target, initArgs)
-    return { code: await this.#platform.toPortableCode(tag, target, calledFrom), initArgs: encoded, config, replicaOptions }
+    return { code: await this.#platform.toPortableCode(tag, target, caller), initArgs: encoded, config, replicaOptions }
   }
 
   #end(reason: string): void {

@@ -1,5 +1,6 @@
 import { isServeError, ServeError, type Turns } from '../base/index.ts'
 import type { RolloutOptions } from '../controller/index.ts'
+import type { TicketOptions } from '../mesh/index.ts'
 import type { App, BackendConfig, EndpointOptions, ReplicaOptions, ResolvedAppEndpoint } from '../model/index.ts'
 import type { ReplicaCode } from '../replica/index.ts'
 import { flatHeaders } from '../request/index.ts'
@@ -57,10 +58,12 @@ export interface ServeInstanceInit {
   readonly processes: readonly number[]
   /** Stops the instance and whatever was built around it. */
   readonly shutdown: (timeoutMs: number | undefined) => Promise<void>
+  /** Asked before each request; throws `ERR_FORBIDDEN`. @default everything is allowed */
+  readonly allow?: (method: string) => void
 }
 
 /** The instance's end of a link: serves one attached client until it is gone; what it left open is cancelled then. */
-export function serveInstance({ instance, link, processes, shutdown }: ServeInstanceInit, turns: Turns): void {
+export function serveInstance({ instance, link, processes, shutdown, allow = () => {} }: ServeInstanceInit, turns: Turns): void {
   const { router } = instance.controller
   const names = (): readonly string[] => [...instance.controller.table.endpoints.keys()]
   const stopCalls = serveOutbound(link.calls, router, turns)
@@ -92,10 +95,18 @@ export function serveInstance({ instance, link, processes, shutdown }: ServeInst
       shadowTraffic: (endpoint: string, tag: string, proportion: number) => instance.shadowTraffic(endpoint, tag, proportion),
       deploy: (backends: readonly (readonly [string, WireBackend])[], endpoints: Readonly<Record<string, ResolvedAppEndpoint>>) =>
         instance.deploy(toApp(backends, endpoints), serveInstance as never),
+      createTicket: (options?: TicketOptions) => instance.createTicket(options),
+      revokeTicket: (ticket: string) => instance.revokeTicket(ticket),
       status: () => instance.status(),
       fetch: (request: WireRequest) => bodies.fetch(request),
       readBody: (id: number) => bodies.read(id),
       shutdown: (timeoutMs?: number) => shutdown(timeoutMs),
+    }).map(([method, work]) => {
+      const allowed = (...args: never[]): unknown => {
+        allow(method)
+        return (work as (...args: never[]) => unknown)(...args)
+      }
+      return [method, allowed]
     }),
   )
   const told = new Map<string, (value: never) => void>([

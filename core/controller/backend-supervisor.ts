@@ -13,18 +13,15 @@ import {
   type TargetDescription,
 } from '../replica/index.ts'
 import type { JsonLimits } from '../request/index.ts'
-import { BackendQueue, type CallTarget, type QueueLimits, serveOutbound } from '../router/index.ts'
+import { BackendQueue, type CallTarget, type QueueLimits, serveOutboundOnCall } from '../router/index.ts'
+import { answersWithin } from './answers-within.ts'
 import type { Autoscaler } from './autoscaler.ts'
+import { portabilityOf } from './portability.ts'
 import type { Ledger } from './resource-ledger.ts'
 import { RestartPolicy } from './restart-policy.ts'
 
 /** How long an event loop may stay silent, once a call in it is past its deadline, before its replica is replaced. */
 const SILENCE_MS = 3_000
-/** Misses of `checkHealth` in a row that cost a replica its place. */
-const HEALTH_MISSES = 3
-/** Share of its memory limit at which a replica is replaced before it dies of it. */
-const RECYCLE_SHARE = 0.9
-
 /** The backend as it should be. */
 export interface BackendSpec {
   readonly tag: string
@@ -44,6 +41,8 @@ export interface SupervisorSeams {
   readonly turns: Turns
   readonly random: Random
   readonly log: Logger
+  /** Calls for a backend that began on other nodes and are not done. @default 0 */
+  readonly loadElsewhere?: ((tag: string) => number) | undefined
   /** Something changed that `status` shows. */
   readonly onChange: (event: ReplicaEvent | ScaleEvent) => void
 }
@@ -122,9 +121,7 @@ export class BackendSupervisor {
         limits: queueLimits(spec.config),
         onOverdue: (lane) => void this.#probe(lane),
         describeAbsence: () => this.#describeAbsence(),
-        onStarved: () => {
-          if (this.#wanted === 0) this.#autoscaler?.wake()
-        },
+        onStarved: () => this.wake(),
       },
       seams.clock,
       seams.turns,
@@ -252,8 +249,14 @@ export class BackendSupervisor {
     if (!(await this.#recycle(replica, reason))) {
       if (!must) return
       void this.#track(this.#retire(replica, this.#spec.config.gracefulShutdownTimeoutMs))
+      this.#evenUp()
     }
     await replica.hosted.whenGone
+  }
+
+  /** A call waits on another node and nothing is ready anywhere. */
+  wake(): void {
+    if (this.#wanted === 0) this.#autoscaler?.wake()
   }
 
   get #ready(): Replica[] {
@@ -281,7 +284,8 @@ export class BackendSupervisor {
           return queue.ready
         },
         get load() {
-          return queue.open
+          // A call is counted where it began.
+          return queue.ownOpen + (supervisor.#seams.loadElsewhere?.(supervisor.#spec.tag) ?? 0)
         },
         scaleTo: (wanted) => this.#scaleByLoad(wanted),
       },
@@ -323,13 +327,15 @@ export class BackendSupervisor {
     const host = this.#seams.hosts.get(replicaOptions.isolation)
     if (host === undefined)
       throw new ServeError('ERR_UNSUPPORTED', `backend ${tag}: isolation '${replicaOptions.isolation}' is not available here`)
-    const isPortable = spec.code.kind === 'source' || spec.code.kind === 'module'
-    this.#seams.ledger.take(tag, id, replicaOptions.resources, { options: replicaOptions, isPortable })
+    const portability = portabilityOf(spec.code, spec.initArgs)
+    this.#seams.ledger.take(tag, id, replicaOptions.resources, { options: replicaOptions, portability })
     this.#starting++
     this.#tell(id, 'starting')
     let hosted: HostedReplica
+    let watch: typeof import('./replica-watch.ts') | undefined
     try {
       hosted = await this.#startAt(host, this.#specOf(id), config.startTimeoutMs)
+      if (hosted.description.hasCheckHealth || replicaOptions.memoryLimitBytes !== undefined) watch = await import('./replica-watch.ts')
       if (this.#abort.signal.aborted) {
         await hosted.stop()
         throw this.#abort.signal.reason
@@ -345,7 +351,7 @@ export class BackendSupervisor {
       // In the turn in which it joins the set: one that has died meanwhile must not count for its own replacement.
       this.#starting--
     }
-    await this.#admit(id, hosted)
+    await this.#admit(id, hosted, watch)
   }
 
   /** Brings a replica that was starting to the config in force now. False, and it is ended, when its code is not the one wanted any more. */
@@ -396,7 +402,7 @@ export class BackendSupervisor {
     }
   }
 
-  async #admit(id: string, hosted: HostedReplica): Promise<void> {
+  async #admit(id: string, hosted: HostedReplica, watch: typeof import('./replica-watch.ts') | undefined): Promise<void> {
     try {
       checkAgainst(this.#spec.tag, this.#spec.config, hosted.description)
     } catch (error) {
@@ -421,7 +427,7 @@ export class BackendSupervisor {
       state: 'ready',
       hosted,
       lane,
-      stopOutbound: serveOutbound(hosted.outbound, router, turns),
+      stopOutbound: serveOutboundOnCall(hosted.outbound, router, turns),
       stopHealth: () => {},
       stopMemoryWatch: () => {},
       probing: false,
@@ -431,8 +437,7 @@ export class BackendSupervisor {
     this.#replicas.set(id, replica)
     this.queue.addLane(lane)
     void hosted.whenGone.then((end) => this.#onGone(replica, end))
-    if (hosted.description.hasCheckHealth) this.#watchHealth(replica)
-    this.#watchMemory(replica)
+    if (watch !== undefined) this.#watch(replica, watch)
     this.#tell(id, 'ready')
   }
 
@@ -469,6 +474,17 @@ export class BackendSupervisor {
       this.#noteFailedStart(error)
       this.#replaceAfterDeath()
     }
+  }
+
+  /**
+   * Starts what is missing and lets go of what is too much, after a start that stood for a certain replica has ended: whoever saw it on its way has
+   * started nothing, and two may have stood for the same one.
+   */
+  #evenUp(): void {
+    if (this.#abort.signal.aborted) return
+    const ready = this.#ready
+    for (let missing = this.#wanted - ready.length - this.#starting; missing > 0; missing--) void this.#startWhenDue(0)
+    for (const replica of ready.slice(this.#wanted)) void this.#track(this.#retire(replica, this.#spec.config.gracefulShutdownTimeoutMs))
   }
 
   #noteFailedStart(error: unknown): void {
@@ -514,7 +530,7 @@ export class BackendSupervisor {
     const replica = [...this.#replicas.values()].find((candidate) => candidate.lane === lane)
     if (replica === undefined || replica.probing) return
     replica.probing = true
-    const alive = await this.#answersWithin(replica.hosted.control.ping(), SILENCE_MS)
+    const alive = await answersWithin(this.#seams.clock, replica.hosted.control.ping(), SILENCE_MS)
     replica.probing = false
     if (alive || !this.#replicas.has(replica.id)) return
     this.#seams.log.warn({ backend: this.#spec.tag, replica: replica.id }, 'replica.hangs')
@@ -522,49 +538,20 @@ export class BackendSupervisor {
     await this.#end(replica)
   }
 
-  #watchHealth(replica: Replica): void {
-    let misses = 0
-    const check = async (): Promise<void> => {
-      const { healthCheckTimeoutMs, healthCheckPeriodMs } = this.#spec.config
-      const healthy = await this.#answersWithin(replica.hosted.control.checkHealth(), healthCheckTimeoutMs)
-      misses = healthy ? 0 : misses + 1
-      if (replica.stopping || !this.#replicas.has(replica.id)) return
-      if (misses < HEALTH_MISSES) {
-        replica.stopHealth = this.#seams.clock.after(healthCheckPeriodMs, () => void check())
-        return
-      }
-      this.#seams.log.warn({ backend: this.#spec.tag, replica: replica.id, misses }, 'replica.unhealthy')
-      this.#lastFailure = `checkHealth missed ${misses} times`
-      void this.#track(this.#retire(replica, this.#spec.config.gracefulShutdownTimeoutMs))
-      this.#replaceAfterDeath()
-    }
-    replica.stopHealth = this.#seams.clock.after(this.#spec.config.healthCheckPeriodMs, () => void check())
-  }
-
-  /** Where there is a limit: looks at the heap with the period of the health checks. */
-  #watchMemory(replica: Replica): void {
+  #watch(replica: Replica, { watchHealth, watchMemory }: typeof import('./replica-watch.ts')): void {
+    const { control, description } = replica.hosted
+    const watched = { clock: this.#seams.clock, control, config: () => this.#spec.config }
     const { memoryLimitBytes } = this.#spec.replicaOptions
-    if (memoryLimitBytes === undefined || replica.hosted.control.usage === undefined) return
-    const look = async (): Promise<void> => {
-      const heapBytes = await this.#heapOf(replica)
-      const isOver = heapBytes > RECYCLE_SHARE * memoryLimitBytes
-      const reason = `its heap holds ${heapBytes} bytes, memoryLimitBytes is ${memoryLimitBytes}`
-      if (this.#isRetired(replica) || (isOver && (await this.#recycle(replica, reason)))) return
-      lookAgain()
-    }
-    const lookAgain = (): void => {
-      replica.stopMemoryWatch = this.#seams.clock.after(this.#spec.config.healthCheckPeriodMs, () => void look())
-    }
-    lookAgain()
+    if (description.hasCheckHealth) replica.stopHealth = watchHealth(watched, (misses) => this.#onUnhealthy(replica, misses))
+    if (memoryLimitBytes !== undefined && control.usage !== undefined)
+      replica.stopMemoryWatch = watchMemory(watched, memoryLimitBytes, (reason) => this.#recycle(replica, reason))
   }
 
-  async #heapOf({ hosted: { control } }: Replica): Promise<number> {
-    let heapBytes = 0
-    const usage = (control.usage?.() ?? Promise.resolve(undefined)).then((known) => {
-      heapBytes = known?.heapBytes ?? 0
-    })
-    await this.#answersWithin(usage, this.#spec.config.healthCheckTimeoutMs)
-    return heapBytes
+  #onUnhealthy(replica: Replica, misses: number): void {
+    this.#seams.log.warn({ backend: this.#spec.tag, replica: replica.id, misses }, 'replica.unhealthy')
+    this.#lastFailure = `checkHealth missed ${misses} times`
+    void this.#track(this.#retire(replica, this.#spec.config.gracefulShutdownTimeoutMs))
+    this.#replaceAfterDeath()
   }
 
   /** Replaces a replica that serves well so far: the new one is ready before the old one drains. False when none could be started; it stays then. */
@@ -573,31 +560,22 @@ export class BackendSupervisor {
       await this.#startOne()
     } catch (error) {
       this.#noteFailedStart(error)
+      this.#evenUp()
       return this.#isRetired(replica)
     }
-    if (this.#isRetired(replica)) return true
+    if (this.#isRetired(replica)) {
+      this.#evenUp()
+      return true
+    }
     this.#seams.log.info({ backend: this.#spec.tag, replica: replica.id, reason }, 'replica.recycled')
     this.#tell(replica.id, 'recycled', reason)
     void this.#track(this.#retire(replica, this.#spec.config.gracefulShutdownTimeoutMs))
-    // More may be wanted by now than when the new one was started.
-    void this.#startWhenDue(0)
+    this.#evenUp()
     return true
   }
 
   #isRetired(replica: Replica): boolean {
     return replica.stopping || !this.#replicas.has(replica.id)
-  }
-
-  #answersWithin(answer: Promise<void>, timeoutMs: number): Promise<boolean> {
-    return new Promise((resolve) => {
-      const stop = this.#seams.clock.after(timeoutMs, () => resolve(false))
-      answer
-        .then(
-          () => resolve(true),
-          () => resolve(false),
-        )
-        .finally(stop)
-    })
   }
 
   async #track(work: Promise<void>): Promise<void> {

@@ -1,4 +1,4 @@
-import { type Logger, nearestName, ServeError, sleep } from '../base/index.ts'
+import { didYouMean, type Logger, ServeError, sleep } from '../base/index.ts'
 import {
   type BackendEntry,
   type EndpointEntry,
@@ -13,12 +13,8 @@ import {
   requireName,
   resolveBackendConfig,
   resolveEndpointOptions,
-  resolveShadow,
-  resolveTraffic,
   type TrafficPolicy,
   toPublicConfig,
-  withShadow,
-  withTraffic,
 } from '../model/index.ts'
 import { type BackendQueue, Router } from '../router/index.ts'
 import type { AppAction, AppSpec } from './app-plan.ts'
@@ -31,13 +27,15 @@ import {
   type SupervisorSeams,
 } from './backend-supervisor.ts'
 import type { StateEdit, StateStore } from './state-store.ts'
-import { forgetBackend, forgetEndpoint, keepBackend, keepDeployed, keepEndpoint, readState } from './stored-state.ts'
+
+/** An edit of what is kept, made by the code that only a controller with a store loads. */
+type Keep = (state: typeof import('./stored-state.ts')) => StateEdit
 
 /** First and longest wait before a stored backend that did not start is tried again, in milliseconds; it doubles in between. */
 const FIRST_RETRY_MS = 1_000
 const LONGEST_RETRY_MS = 60_000
 
-import type { RolloutOptions, RolloutResult, StepObservation } from './rollout.ts'
+import type { RolloutOptions, RolloutResult } from './rollout.ts'
 
 /** What a controller needs from its instance; the rest of the supervisors' seams it brings itself. */
 export type ControllerSeams = Omit<SupervisorSeams, 'router' | 'onChange'> & {
@@ -59,6 +57,19 @@ export type ServeEvent =
       readonly name: string
       readonly state: 'joined' | 'left' | 'lost'
       readonly reason?: string
+    }
+  | {
+      /** Code or an asset that was not what it was listed as: a peer refused it. */
+      readonly kind: 'bundle'
+      readonly state: 'refused'
+      /** Who refused it. */
+      readonly peerId: string
+      readonly name: string
+      /** The digest under which it is listed. */
+      readonly digest: string
+      /** Id of the peer that gave it; '' for code that came as source with the order to start it. */
+      readonly from: string
+      readonly reason: string
     }
   | ({ readonly kind: 'rollout'; readonly endpoint: string; readonly backend: string } & RolloutResult)
   | { readonly kind: 'edit'; readonly what: 'backend' | 'endpoint' | 'traffic'; readonly name: string; readonly version: number }
@@ -118,7 +129,7 @@ export class Controller {
     try {
       await supervisor.start()
       await this.#edit(async () => {
-        await this.#save(keepBackend(spec))
+        await this.#save((state) => state.keepBackend(spec))
         this.#supervisors.set(tag, supervisor)
         this.#queues.set(tag, supervisor.queue)
         this.#publish('backend', tag)
@@ -137,7 +148,7 @@ export class Controller {
       const supervisor = this.#supervisorOf(spec.tag)
       const before = supervisor.spec
       await supervisor.replace(spec)
-      await this.#saveOr(() => supervisor.replace(before), keepBackend(spec))
+      await this.#saveOr(() => supervisor.replace(before), spec)
       this.#publish('backend', spec.tag)
     })
   }
@@ -150,7 +161,8 @@ export class Controller {
   updateBackendConfig(tag: string, partial: unknown): Promise<void> {
     return this.#edit(async () => {
       const { config } = this.#supervisorOf(tag).spec
-      await this.#configure(tag, resolveBackendConfig(partial, config))
+      const { sameData } = await import('./edit-rules.ts')
+      await this.#configure(tag, resolveBackendConfig(partial, config, sameData))
     })
   }
 
@@ -172,7 +184,7 @@ export class Controller {
         const message = `backend ${tag} is used by ${users.length === 1 ? 'endpoint' : 'endpoints'} ${users.join(', ')}; change the traffic or delete them first`
         throw new ServeError('ERR_BACKEND_IN_USE', message, { details: { backend: tag, endpoints: users } })
       }
-      await this.#save(forgetBackend(tag))
+      await this.#save((state) => state.forgetBackend(tag))
       this.#supervisors.delete(tag)
       this.#queues.delete(tag)
       this.#publish('backend', tag)
@@ -189,7 +201,7 @@ export class Controller {
       if (this.#endpoints.has(name)) throw new ServeError('ERR_ENDPOINT_EXISTS', `endpoint ${name} exists; delete it first`)
       this.#refuseTakenRoute(name, exposure.route)
       const entry: EndpointEntry = Object.freeze({ ...exposure, name, policy: policyOf(backend) })
-      await this.#save(keepEndpoint(entry))
+      await this.#save((state) => state.keepEndpoint(entry))
       this.#endpoints.set(name, entry)
       this.#publish('endpoint', name)
     })
@@ -198,7 +210,7 @@ export class Controller {
   /** Unknown: nothing happens. Calls of the endpoint that still wait fail with `ERR_ENDPOINT_NOT_FOUND`. */
   deleteEndpoint(name: string): Promise<void> {
     return this.#edit(async () => {
-      if (this.#endpoints.has(name)) await this.#save(forgetEndpoint(name))
+      if (this.#endpoints.has(name)) await this.#save((state) => state.forgetEndpoint(name))
       this.#removeEndpoint(name)
     })
   }
@@ -211,6 +223,7 @@ export class Controller {
   setTraffic(endpoint: string, weights: unknown): Promise<void> {
     return this.#edit(async () => {
       const entry = this.#endpointOf(endpoint)
+      const { resolveTraffic, withTraffic } = await import('./edit-rules.ts')
       await this.#setPolicy(entry, withTraffic(entry.policy, resolveTraffic(endpoint, weights, this.#supervisors)))
     })
   }
@@ -219,6 +232,7 @@ export class Controller {
   shadowTraffic(endpoint: string, tag: string, proportion: number): Promise<void> {
     return this.#edit(async () => {
       const entry = this.#endpointOf(endpoint)
+      const { resolveShadow, withShadow } = await import('./edit-rules.ts')
       await this.#setPolicy(entry, withShadow(entry.policy, resolveShadow(endpoint, tag, proportion, this.#supervisors)))
     })
   }
@@ -237,13 +251,13 @@ export class Controller {
     })
     await Promise.all(actions.map((action) => this.#doBackend(action)))
     await this.#edit(async () => {
-      const done: StateEdit[] = []
+      const done: Keep[] = []
       try {
         for (const action of actions) {
           if (action.kind === 'delete-endpoint') this.#removeEndpoint(action.name)
           if (action.kind === 'put-endpoint') this.#putEndpoint(action.entry)
-          if (action.kind === 'delete-endpoint') done.push(forgetEndpoint(action.name))
-          if (action.kind === 'put-endpoint') done.push(keepEndpoint(action.entry))
+          if (action.kind === 'delete-endpoint') done.push((state) => state.forgetEndpoint(action.name))
+          if (action.kind === 'put-endpoint') done.push((state) => state.keepEndpoint(action.entry))
         }
       } finally {
         await this.#save(...done)
@@ -258,7 +272,7 @@ export class Controller {
       await this.deleteBackend(action.tag)
     }
     const owned = { backends: [...this.#ownedBackends], endpoints: [...this.#ownedEndpoints] }
-    await this.#edit(() => this.#save(keepDeployed(owned)))
+    await this.#edit(() => this.#save((state) => state.keepDeployed(owned)))
   }
 
   /**
@@ -268,13 +282,14 @@ export class Controller {
   async restore(): Promise<void> {
     const { store, log } = this.#seams
     if (store === undefined) return
+    const { forgetEndpoint, readState } = await import('./stored-state.ts')
     const { backends, endpoints, deployed, orphans } = readState(await store.load())
     for (const spec of backends) this.#enlist(this.#supervise(spec))
     for (const entry of endpoints) this.#endpoints.set(entry.name, entry)
     for (const tag of deployed.backends) this.#ownedBackends.add(tag)
     for (const name of deployed.endpoints) this.#ownedEndpoints.add(name)
     for (const name of orphans) log.warn({ endpoint: name }, 'endpoint.not-restored')
-    await this.#save(...orphans.map(forgetEndpoint))
+    await this.#save(...orphans.map((name) => () => forgetEndpoint(name)))
     this.#swapTable()
     await Promise.all(backends.map((spec) => this.#startStored(spec, FIRST_RETRY_MS)))
   }
@@ -286,14 +301,14 @@ export class Controller {
   async rollout(endpoint: string, backend: string, options: RolloutOptions = {}): Promise<RolloutResult> {
     const { policy } = this.#endpointOf(endpoint)
     requireBackend(endpoint, backend, this.#supervisors)
-    const { resolveRollout, runRollout } = await import('./rollout.ts')
+    const { observe, resolveRollout, runRollout } = await import('./rollout.ts')
     const resolved = resolveRollout(options)
     const others = policy.entries.map((entry) => entry.backend).filter((tag) => tag !== backend)
     const result = await runRollout(policy, backend, resolved, {
       setTraffic: (weights) => this.setTraffic(endpoint, weights),
       observe: () => {
-        const canary = this.#observe([backend])
-        const rest = this.#observe(others)
+        const canary = observe(this.#queuesOf([backend]))
+        const rest = observe(this.#queuesOf(others))
         return () => ({ canary: canary(), rest: rest() })
       },
       clock: this.#seams.clock,
@@ -318,6 +333,11 @@ export class Controller {
   async moveReplica(tag: string, replicaId: string, reason: string, must: boolean): Promise<void> {
     const supervisor = this.#supervisors.get(tag) ?? this.#starting.get(tag)
     await supervisor?.move(replicaId, reason, must)
+  }
+
+  /** Wakes a backend that was scaled to zero, for a call that waits on another node. Unknown: nothing happens. */
+  wake(tag: string): void {
+    this.#supervisors.get(tag)?.wake()
   }
 
   /** Queues by tag, for metrics. */
@@ -408,13 +428,13 @@ export class Controller {
     const supervisor = this.#supervisorOf(tag)
     const before = supervisor.spec.config
     await supervisor.update(config)
-    await this.#saveOr(() => supervisor.update(before), keepBackend(supervisor.spec))
+    await this.#saveOr(() => supervisor.update(before), supervisor.spec)
     this.#publish('backend', tag)
   }
 
   async #setPolicy(entry: EndpointEntry, policy: TrafficPolicy): Promise<void> {
     const changed: EndpointEntry = Object.freeze({ ...entry, policy })
-    await this.#save(keepEndpoint(changed))
+    await this.#save((state) => state.keepEndpoint(changed))
     this.#endpoints.set(entry.name, changed)
     this.#publish('traffic', entry.name)
   }
@@ -454,54 +474,37 @@ export class Controller {
   }
 
   /** Nothing is acknowledged that would not outlive this process. `ERR_STORAGE`. */
-  async #save(...edits: readonly StateEdit[]): Promise<void> {
-    if (edits.length > 0) await this.#seams.store?.put(edits)
+  async #save(...edits: readonly Keep[]): Promise<void> {
+    const { store } = this.#seams
+    if (store === undefined || edits.length === 0) return
+    const state = await import('./stored-state.ts')
+    await store.put(edits.map((toEdit) => toEdit(state)))
   }
 
   /** As {@link #save}; when that fails, what is in force already is taken back as far as it goes. */
-  async #saveOr(undo: () => Promise<void>, edit: StateEdit): Promise<void> {
+  async #saveOr(undo: () => Promise<void>, spec: BackendSpec): Promise<void> {
     try {
-      await this.#save(edit)
+      await this.#save((state) => state.keepBackend(spec))
     } catch (error) {
-      await undo().catch((undoError: unknown) => this.#seams.log.error({ key: edit.key, error: String(undoError) }, 'edit.not-undone'))
+      await undo().catch((undoError: unknown) => this.#seams.log.error({ backend: spec.tag, error: String(undoError) }, 'edit.not-undone'))
       throw error
     }
   }
 
-  /** What the queues of some backends do from now on. */
-  #observe(tags: readonly string[]): () => StepObservation {
-    const queues = tags.flatMap((tag) => this.#queues.get(tag) ?? [])
-    const starts = queues.map(({ counters, latency }) => ({
-      succeeded: counters.succeeded,
-      failed: counters.failed,
-      latency: latency.snapshot(),
-    }))
-    return () => {
-      let requests = 0
-      let failed = 0
-      let p99Ms = 0
-      queues.forEach(({ counters, latency }, index) => {
-        const start = starts[index] ?? { succeeded: 0, failed: 0, latency: new Float64Array(0) }
-        failed += counters.failed - start.failed
-        requests += counters.succeeded - start.succeeded + counters.failed - start.failed
-        p99Ms = Math.max(p99Ms, latency.quantileSince(start.latency, 0.99))
-      })
-      return { requests, failed, p99Ms }
-    }
+  #queuesOf(tags: readonly string[]): BackendQueue[] {
+    return tags.flatMap((tag) => this.#queues.get(tag) ?? [])
   }
 
   #supervisorOf(tag: string): BackendSupervisor {
     const supervisor = this.#supervisors.get(requireName('backend tag', tag))
     if (supervisor !== undefined) return supervisor
-    const near = nearestName(tag, this.#supervisors.keys())
-    throw new ServeError('ERR_BACKEND_NOT_FOUND', `there is no backend ${tag}${near === undefined ? '' : `; did you mean ${near}`}`)
+    throw new ServeError('ERR_BACKEND_NOT_FOUND', `there is no backend ${tag}${didYouMean(tag, this.#supervisors.keys())}`)
   }
 
   #endpointOf(name: string): EndpointEntry {
     const entry = this.#endpoints.get(requireName('endpoint name', name))
     if (entry !== undefined) return entry
-    const near = nearestName(name, this.#endpoints.keys())
-    throw new ServeError('ERR_ENDPOINT_NOT_FOUND', `there is no endpoint ${name}${near === undefined ? '' : `; did you mean ${near}`}`)
+    throw new ServeError('ERR_ENDPOINT_NOT_FOUND', `there is no endpoint ${name}${didYouMean(name, this.#endpoints.keys())}`)
   }
 
   #refuseTakenRoute(name: string, route: string | null): void {

@@ -12,11 +12,14 @@ export interface Ledger {
   giveBack(replicaId: string): void
 }
 
+/** How far code and its files can travel: not out of this process, to peers on this machine, or to any peer. */
+export type Portability = 'process' | 'machine' | 'anywhere'
+
 /** Where a replica may run, beyond what it asks for. */
 export interface ReplicaWishes {
   readonly options: ResolvedReplicaOptions
-  /** False for code that lives in this process alone. */
-  readonly isPortable: boolean
+  /** How far its code and files can travel. */
+  readonly portability: Portability
 }
 
 /**

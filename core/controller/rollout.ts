@@ -1,5 +1,6 @@
 import { type Clock, nearestName, ServeError, sleep } from '../base/index.ts'
 import { isRecord, type TrafficPolicy } from '../model/index.ts'
+import type { BackendQueue } from '../router/index.ts'
 
 /** When a canary is rolled back. */
 export interface RolloutGuard {
@@ -63,6 +64,27 @@ export function resolveRollout(given: RolloutOptions = {}): ResolvedRollout {
     throw invalid(`guard.minRequests must be an integer of 0 or more, got ${String(guard.minRequests)}`)
   }
   return { steps, intervalMs, guard }
+}
+
+/** What these queues do from now on. */
+export function observe(queues: readonly BackendQueue[]): () => StepObservation {
+  const starts = queues.map(({ counters, latency }) => ({
+    succeeded: counters.succeeded,
+    failed: counters.failed,
+    latency: latency.snapshot(),
+  }))
+  return () => {
+    let requests = 0
+    let failed = 0
+    let p99Ms = 0
+    queues.forEach(({ counters, latency }, index) => {
+      const start = starts[index] ?? { succeeded: 0, failed: 0, latency: new Float64Array(0) }
+      failed += counters.failed - start.failed
+      requests += counters.succeeded - start.succeeded + counters.failed - start.failed
+      p99Ms = Math.max(p99Ms, latency.quantileSince(start.latency, 0.99))
+    })
+    return { requests, failed, p99Ms }
+  }
 }
 
 /** Why the canary must go back, or undefined when it may go on. The rest is not asked about when it answered nothing. Pure. */

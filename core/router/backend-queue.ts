@@ -1,12 +1,14 @@
-import { type Clock, type Random, ServeError, type Turns } from '../base/index.ts'
+import { type Clock, type Random, ServeError, type Turns, withOutcome } from '../base/index.ts'
 import { type CallLane, chooseReplica, type LaneOwner, planBatches } from '../replica/index.ts'
 import { AnswerKind, isPrimitive, notSerializable, roughSizeBytes } from '../request/index.ts'
 import { type Call, type CallOwner, CallQueue, CallState, DeadlineWheel, LatencyHistogram } from '../service/index.ts'
 import { DrainRate } from './drain-rate.ts'
-import { PoisonList } from './poison-list.ts'
+import type { PoisonList } from './poison-list.ts'
 
 /** Re-routes of a call that no replica had started. */
 const MAX_REROUTES = 3
+/** Calls of other nodes that may be here, as a multiple of what the replicas take at once: the next ones shall be at hand. */
+const GUEST_WINDOWS = 2
 /** When another node may try again here. */
 const GUEST_RETRY_MS = 20
 /** Calls re-run after they had started: at most this share of those in flight, and a floor. */
@@ -80,7 +82,7 @@ export class BackendQueue implements CallOwner, LaneOwner {
   #retrying = 0
   #armed = false
   readonly #drainRate = new DrainRate()
-  readonly #poison: PoisonList
+  #poison: PoisonList | undefined
 
   constructor(options: BackendQueueOptions, clock: Clock, turns: Turns, random: Random) {
     this.#options = options
@@ -89,7 +91,6 @@ export class BackendQueue implements CallOwner, LaneOwner {
     this.#turns = turns
     this.#random = random
     this.#wheel = new DeadlineWheel((call) => this.#onDeadline(call), clock)
-    this.#poison = new PoisonList(clock)
     this.#plan()
   }
 
@@ -128,6 +129,11 @@ export class BackendQueue implements CallOwner, LaneOwner {
     return this.#open
   }
 
+  /** Of these, those that began on this node. */
+  get ownOpen(): number {
+    return this.#open - this.#guests
+  }
+
   /** New limits, at once, for this queue and its lanes. */
   configure(limits: QueueLimits): void {
     this.#limits = limits
@@ -157,7 +163,7 @@ export class BackendQueue implements CallOwner, LaneOwner {
     this.#setLanes(this.#lanes.filter((other) => other !== lane))
     const calls = lane.close().sort((a, b) => a.id - b.id)
     const [suspect, ...others] = isCrash ? calls.filter((call) => call.state === CallState.STREAMING || lane.hasStarted(call)) : []
-    if (suspect !== undefined && others.length === 0) this.#poison.blame(suspect)
+    if (suspect !== undefined && others.length === 0) void this.#blame(suspect)
     const again = calls.filter((call) => this.#settleAfterDeath(call, lane, reason))
     for (const call of again.reverse()) this.#queueOf(call).addFirst(call)
     this.#draining.get(lane)?.()
@@ -178,7 +184,7 @@ export class BackendQueue implements CallOwner, LaneOwner {
     call.sizeBytes = call.upload === undefined ? roughSizeBytes(call.data) : call.upload.heldBytes
     if (call.reach === 'node' && this.#refuseNear(call)) return
     if ((this.#open >= this.#slots || this.#closed) && this.#refuse(call, nowMs)) return
-    if (this.#poison.isActive && this.#refusePoison(call)) return
+    if (this.#poison?.isActive && this.#refusePoison(call, this.#poison)) return
     counters.admitted++
     this.#open++
     call.admitted = true
@@ -199,8 +205,7 @@ export class BackendQueue implements CallOwner, LaneOwner {
       call.meta = structuredClone(call.meta)
       call.transfer = undefined
     } catch (cause) {
-      const { code, message, details } = notSerializable(call.data, 'data', cause)
-      this.#letGo(call, new ServeError(code, message, { cause, outcome: 'not-started', ...(details && { details }) }), false)
+      this.#letGo(call, withOutcome(notSerializable(call.data, 'data', cause), 'not-started'), false)
     }
   }
 
@@ -335,8 +340,15 @@ export class BackendQueue implements CallOwner, LaneOwner {
     return this.#reject(call, error)
   }
 
-  #refusePoison(call: Call): boolean {
-    const refusedForMs = this.#poison.refusedForMs(call)
+  /** What remembers payloads comes with the first replica that is lost to one. */
+  async #blame(suspect: Call): Promise<void> {
+    const { PoisonList } = await import('./poison-list.ts')
+    this.#poison ??= new PoisonList(this.#clock)
+    this.#poison.blame(suspect)
+  }
+
+  #refusePoison(call: Call, poison: PoisonList): boolean {
+    const refusedForMs = poison.refusedForMs(call)
     if (refusedForMs === 0) return false
     const { backend } = this.#options
     const error = new ServeError(
@@ -421,8 +433,9 @@ export class BackendQueue implements CallOwner, LaneOwner {
       const message = `backend ${backend}: no replica runs on this node, and the call may not leave it`
       return this.#reject(call, new ServeError('ERR_OUT_OF_REACH', message, { outcome: 'not-started' }))
     }
-    const room = this.#nearLanes.length * Math.max(this.#limits.maxConcurrentQueries, this.#batchSize > 1 ? 2 * this.#batchSize : 1)
-    if (!call.guest || this.#guests < room) return false
+    if (!call.guest) return false
+    const room = GUEST_WINDOWS * this.#nearLanes.reduce((sum, lane) => sum + lane.window, 0)
+    if (this.#guests < room) return false
     const message = `backend ${backend}: ${this.#guests} calls of other nodes are here, the limit is ${room}`
     return this.#reject(call, new ServeError('ERR_BACK_PRESSURE', message, { outcome: 'not-started', retryAfterMs: GUEST_RETRY_MS }))
   }
@@ -542,13 +555,7 @@ export class BackendQueue implements CallOwner, LaneOwner {
 /** Of a call that is being run again nobody may say that it never started: its first replica had begun with it. */
 function honest(call: Call, error: ServeError): ServeError {
   if (call.reruns === 0 || error.outcome !== 'not-started') return error
-  const { code, message, cause, retryAfterMs, details } = error
-  return new ServeError(code, message, {
-    cause,
-    outcome: 'started-unknown',
-    ...(retryAfterMs !== undefined && { retryAfterMs }),
-    ...(details !== undefined && { details }),
-  })
+  return withOutcome(error, 'started-unknown')
 }
 
 /** What was moved to a replica, or has begun to stream to it, is gone with it. */

@@ -1,4 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { noise } from '@chainsafe/libp2p-noise'
+import { tcp } from '@libp2p/tcp'
+import { yamux } from '@libp2p/yamux'
+import { multiaddr } from '@multiformats/multiaddr'
+import { expect } from 'chai'
+import { createLibp2p } from 'libp2p'
 import { openMeshTransport } from '../../node/mesh-libp2p.ts'
 import { peerTransportCompliance } from '../compliance/peer-transport.ts'
 
@@ -27,3 +33,45 @@ for (const [name, listen] of [
     }
   })
 }
+
+describe('the libp2p node of a mesh', () => {
+  const nodes: { close(): Promise<void> }[] = []
+
+  afterEach(async () => {
+    await Promise.all(nodes.splice(0).map((node) => node.close()))
+  })
+
+  it('answers a stranger no protocol but the one of the mesh', async () => {
+    const transport = await openMeshTransport({ listen: ['/ip4/127.0.0.1/tcp/0'] })
+    const stranger = await openStranger()
+    nodes.push(transport, { close: async () => stranger.stop() })
+    const connection = await stranger.dial(multiaddr(transport.addresses[0] ?? ''))
+    for (const protocol of ['/ipfs/id/1.0.0', '/ipfs/id/push/1.0.0', '/ipfs/ping/1.0.0', '/shoal/control/1']) {
+      const error = await connection.newStream(protocol).catch((reason: Error) => reason)
+      expect((error as Error).name, protocol).to.equal('UnsupportedProtocolError')
+    }
+  })
+
+  it('does not take another peer for the one that an address names', async () => {
+    const [a, b, c] = await Promise.all([[], ['/ip4/127.0.0.1/tcp/0'], []].map((listen) => openMeshTransport({ listen })))
+    nodes.push(a as never, b as never, c as never)
+    const address = (b?.addresses[0] ?? '').replace(/\/p2p\/.*/, `/p2p/${c?.peerId}`)
+    const error = await a?.dial(address, new AbortController().signal).catch((reason: unknown) => reason)
+    expect(error).to.have.property('code', 'ERR_PEER_UNREACHABLE')
+  })
+
+  it('dials no address that names no peer', async () => {
+    const a = await openMeshTransport({ listen: [] })
+    nodes.push(a)
+    const error = await a.dial('/ip4/127.0.0.1/tcp/1', new AbortController().signal).catch((reason: unknown) => reason)
+    expect(error).to.have.property('code', 'ERR_INVALID_ARG_VALUE')
+  })
+
+  it('tells announced addresses instead of its own', async () => {
+    const transport = await openMeshTransport({ listen: ['/ip4/127.0.0.1/tcp/0'], announce: ['/dns4/mesh.test/tcp/443/wss'] })
+    nodes.push(transport)
+    expect(transport.addresses).to.deep.equal([`/dns4/mesh.test/tcp/443/wss/p2p/${transport.peerId}`])
+  })
+})
+
+const openStranger = () => createLibp2p({ transports: [tcp()], connectionEncrypters: [noise()], streamMuxers: [yamux()] })

@@ -134,6 +134,7 @@ describe('admission', () => {
       async (mesh) => {
         const { entered } = await mesh.join('p', await mesh.ticket())
         mesh.epochMs += 2 * 3_600_000
+        mesh.proof = (await mesh.authority.issue('controller', '', { roles: ['controller'] })).token
         return mesh.join('p', undefined, { pass: { credential: entered?.credential ?? '' } })
       },
     ],
@@ -265,6 +266,13 @@ describe('tickets', () => {
     expect(claims).to.deep.include({ mesh: mesh.authority.publicKey, addresses: ['memory/controller'], uses: 3, endpoints: ['a'] })
   })
 
+  it('are signed as what they are: a credential is no ticket', async () => {
+    const signer = await meshKey()
+    const token = await signer.sign('peer', { mesh: signer.publicKey })
+    const error = await verifySigned('ticket', token, signer.publicKey).catch((reason: unknown) => reason)
+    expect(error).to.have.property('code', 'ERR_TICKET_INVALID')
+  })
+
   it('cannot be changed by one bit, wherever it is', async function () {
     this.timeout(60_000)
     const mesh = await Mesh.make()
@@ -394,6 +402,7 @@ class Mesh {
       name,
       runtime: 'node',
       incarnation: '1',
+      machine: 'm',
       addresses: [`memory/${name}`],
       resources: { cpu: 2 },
       labels: {},

@@ -51,6 +51,20 @@ describe('MemoryNetwork', () => {
     expect(error).to.have.property('code', 'ERR_PEER_UNREACHABLE')
   })
 
+  it('holds back one way only when told so, and answers no dial meanwhile', async () => {
+    const { clock, network, a, sent, received } = await pair()
+    network.partitionOneWay('b', 'a')
+    sent.send(Uint8Array.of(7))
+    await clock.advance(1)
+    expect(received).to.deep.equal([7])
+    network.partitionOneWay('a', 'b')
+    sent.send(Uint8Array.of(8))
+    await clock.advance(1_000)
+    expect(received).to.deep.equal([7])
+    const error = await a.dial('memory/b', new AbortController().signal).catch((reason: unknown) => reason)
+    expect(error).to.have.property('code', 'ERR_PEER_UNREACHABLE')
+  })
+
   it('loses what was under way when the connection is cut, and tells both sides', async () => {
     const { clock, network, sent, received, ends } = await pair()
     sent.send(Uint8Array.of(7))

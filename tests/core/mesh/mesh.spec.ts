@@ -64,12 +64,17 @@ describe('a mesh', () => {
     const world = await MeshWorld.make()
     const p = await world.join('p')
     await world.serve('echo', echo, { config: { numReplicas: 2 } })
-    const before = calls(p)
     for (let i = 0; i < 20; i++) await world.drive(remote(p.client, 'echo', i))
-    expect(calls(p) - before).to.equal(20)
-    expect(world.client).to.be.an('object')
-    const own = p.peer.queues.get('echo')
-    expect(own?.counters.succeeded).to.equal(20)
+    expect(await guestsAtController(world, 'echo')).to.equal(0)
+  })
+
+  it('does so even when its own replica was slow before', async () => {
+    const world = await MeshWorld.make()
+    const p = await world.join('p')
+    const slow = (): Promise<void> => new Promise((resolve) => world.clock.after(100, resolve))
+    await world.serve('slow', slow, { config: { numReplicas: 2 } })
+    for (let i = 0; i < 10; i++) await world.drive(remote(p.client, 'slow', i))
+    expect(await guestsAtController(world, 'slow')).to.equal(0)
   })
 
   it('uses the replicas of others when its own are busy', async () => {
@@ -158,14 +163,17 @@ describe('a mesh', () => {
     const world = await MeshWorld.make()
     const p = await world.join('p', { roles: ['caller'] })
     const q = await world.join('q', { roles: ['caller'] })
+    const s = await world.join('s', { roles: ['caller'] })
     await world.join('r', { roles: ['replica'] })
     const slow = (request: { data: unknown }): Promise<unknown> =>
       new Promise((resolve) => world.clock.after(20, () => resolve(request.data)))
     await world.serve('slow', slow, { config: { numReplicas: 2, maxConcurrentQueries: 2 } })
-    const wave = Array.from({ length: 40 }, (_, i) => [remote(p.client, 'slow', i), remote(q.client, 'slow', i)]).flat()
-    const answers = await world.drive(Promise.all(wave))
-    expect(answers.filter((_, i) => i % 2 === 0)).to.deep.equal(Array.from({ length: 40 }, (_, i) => i))
-    expect(p.peer.queues.get('slow')?.counters.failed).to.equal(0)
+    const callers = [p, q, s]
+    const wave = Array.from({ length: 120 }, (_, i) => remote((callers[i % 3] ?? p).client, 'slow', i))
+    expect(await world.drive(Promise.all(wave))).to.deep.equal(Array.from({ length: 120 }, (_, i) => i))
+    const counters = callers.map(({ peer }) => peer.queues.get('slow')?.counters)
+    expect(counters.map((one) => one?.failed)).to.deep.equal([0, 0, 0])
+    expect(counters.reduce((sum, one) => sum + (one?.retried ?? 0), 0)).to.be.above(0)
   })
 
   it('hands the replicas of a peer that leaves over, and fails no call', async () => {
@@ -206,12 +214,9 @@ describe('a mesh', () => {
     await world.advance(6_500)
     expect(world.spread('echo')).to.deep.equal({ controller: 4 })
     world.network.heal()
-    await world.advance(40_000)
-    await world.settle()
-    expect(Object.keys(world.hub.peers)).to.deep.equal(['p'])
-    await world.advance(30_000)
+    await world.until(() => world.spread('echo').p === 2)
     expect(world.spread('echo')).to.deep.equal({ controller: 2, p: 2 })
-    expect(p.host.alive.length).to.equal(2)
+    await world.until(() => p.host.alive.length === 2)
     expect(await world.drive(remote(p.client, 'echo', 1))).to.equal(1)
   })
 
@@ -243,6 +248,28 @@ describe('a mesh', () => {
     seen = []
     await world.drive(world.client.updateBackendConfig('tuned', { userConfig: 2 }))
     expect(seen).to.deep.equal([2, 2])
+  })
+
+  it('wakes a backend that sleeps for the call of a peer', async () => {
+    const world = await MeshWorld.make()
+    const p = await world.join('p', { roles: ['caller'] })
+    const autoscaling = { minReplicas: 0, maxReplicas: 2, targetOngoingRequests: 1, downscaleDelayMs: 1_000, downscaleToZeroDelayMs: 1_000 }
+    await world.serve('echo', echo, { config: { autoscaling } })
+    await world.until(() => world.spread('echo').controller === undefined)
+    const answer = remote(p.client, 'echo', 'awake')
+    await world.until(() => world.spread('echo').controller !== undefined)
+    expect(await world.drive(answer)).to.equal('awake')
+  })
+
+  it('scales by the calls of its peers', async () => {
+    const world = await MeshWorld.make()
+    const p = await world.join('p', { roles: ['caller'] })
+    const waits = (): Promise<void> => new Promise((resolve) => world.clock.after(60_000, resolve))
+    const autoscaling = { minReplicas: 1, maxReplicas: 4, targetOngoingRequests: 1, upscaleDelayMs: 1_000 }
+    await world.serve('waits', waits, { config: { autoscaling, requestTimeoutMs: 120_000 } })
+    const calls = Array.from({ length: 4 }, () => remote(p.client, 'waits'))
+    await world.until(() => world.spread('waits').controller === 4)
+    await world.drive(Promise.all(calls), 200_000)
   })
 
   it('tells whoever watches of peers that come and go', async () => {
@@ -289,14 +316,13 @@ describe('a mesh', () => {
       const world = await MeshWorld.make()
       await world.serve('echo', echo)
       const p = await world.join('p')
-      for (const edit of [
-        p.client.deleteBackend('echo'),
-        p.client.setTraffic('echo', { echo: 1 }),
-        p.client.createTicket(),
-        p.client.shutdown(),
-      ]) {
-        expect(await world.codeOf(edit)).to.equal('ERR_FORBIDDEN')
-      }
+      const edits = [
+        () => p.client.deleteBackend('echo'),
+        () => p.client.setTraffic('echo', { echo: 1 }),
+        () => p.client.createTicket(),
+        () => p.client.shutdown(),
+      ]
+      for (const edit of edits) expect(await world.codeOf(edit())).to.equal('ERR_FORBIDDEN')
     })
 
     it('let any member ask', async () => {
@@ -308,6 +334,26 @@ describe('a mesh', () => {
       expect(Object.keys(await world.drive(p.client.listBackends()))).to.deep.equal(['echo'])
     })
 
+    it('send a peer away that offers replicas without the role', async () => {
+      const world = await MeshWorld.make()
+      const liar = await world.stranger('liar', { roles: ['caller'] })
+      liar.control.tell('inventory', { echo: 5 })
+      await world.settle()
+      expect(Object.keys(world.hub.peers)).to.deep.equal([])
+    })
+
+    it('believe a peer no more replicas than it was given', async () => {
+      const world = await MeshWorld.make()
+      await world.serve('echo', echo, { config: { numReplicas: 2 } })
+      const p = await world.join('p', { roles: ['caller'] })
+      const liar = await world.stranger('liar')
+      await world.settle()
+      expect(world.spread('echo')).to.deep.equal({ controller: 1, liar: 1 })
+      liar.control.tell('inventory', { echo: 1e9, other: 5 })
+      await world.settle()
+      expect(p.peer.entries.find(({ id }) => id === 'liar')?.ready).to.deep.equal({ echo: 1 })
+    })
+
     it('bound the replicas of a peer', async () => {
       const world = await MeshWorld.make()
       await world.join('p', { ticket: { maxReplicas: 1 } })
@@ -317,13 +363,16 @@ describe('a mesh', () => {
 
     it('end with the ticket that gave them', async () => {
       const world = await MeshWorld.make()
-      const ticket = await world.client.createTicket()
-      await world.serve('echo', echo, { config: { numReplicas: 2 } })
-      await world.join('p')
-      const tickets = ticket
-      await world.client.revokeTicket(tickets)
+      const given = await world.client.createTicket()
+      const p = await world.join('p', { given })
+      await world.join('q')
+      await world.serve('echo', echo, { config: { numReplicas: 3 } })
+      await world.drive(world.client.revokeTicket(given))
       await world.settle()
-      expect(Object.keys(world.hub.peers)).to.deep.equal(['p'])
+      expect(world.spread('echo')).to.deep.equal({ controller: 2, q: 1 })
+      await world.advance(60_000)
+      expect(Object.keys(world.hub.peers)).to.deep.equal(['q'])
+      expect(await world.codeOf(p.client.status())).to.equal('ERR_NO_CONTROLLER')
     })
   })
 })
@@ -331,4 +380,8 @@ describe('a mesh', () => {
 const remote = (client: { getHandle(name: string): unknown }, endpoint: string, data?: unknown): Promise<unknown> =>
   (client.getHandle(endpoint) as { remote(data: unknown): Promise<unknown> }).remote(data)
 
-const calls = ({ peer }: Awaited<ReturnType<MeshWorld['join']>>): number => peer.queues.get('echo')?.counters.succeeded ?? 0
+/** The controller's own queue has seen nothing but calls of its peers. */
+async function guestsAtController(world: MeshWorld, tag: string): Promise<number> {
+  const { backends } = await world.client.status()
+  return (backends[tag] as unknown as { calls: { received: number } }).calls.received
+}

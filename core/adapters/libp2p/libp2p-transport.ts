@@ -1,0 +1,85 @@
+import type { Connection, Libp2p, Stream } from '@libp2p/interface'
+import { multiaddr } from '@multiformats/multiaddr'
+import { ServeError, type Stop } from '../../base/index.ts'
+import type { ByteChannel, PeerConnection, PeerTransport } from '../../mesh/index.ts'
+import { Libp2pChannel } from './libp2p-channel.ts'
+
+/** The one protocol of the mesh; versions are told apart in the frames. */
+export const MESH_PROTOCOL = '/shoal/mesh/1'
+
+/** Streams of the protocol that one connection may hold: one, and room for two peers that dial each other at once. */
+const MAX_STREAMS = 4
+
+/** Peers over libp2p: each connection of the mesh is one stream that lives as long as it. The node is given started, and stopped by `close`. */
+export class Libp2pTransport implements PeerTransport {
+  readonly peerId: string
+  readonly #node: Libp2p
+  readonly #announce: readonly string[]
+  readonly #listeners = new Set<(connection: PeerConnection) => void>()
+
+  /** @param announce addresses to tell instead of those listened on, without the `/p2p/` part */
+  private constructor(node: Libp2p, announce: readonly string[]) {
+    this.#node = node
+    this.#announce = announce
+    this.peerId = node.peerId.toString()
+  }
+
+  /** Registers the protocol at the node. */
+  static async over(node: Libp2p, announce: readonly string[] = []): Promise<Libp2pTransport> {
+    const transport = new Libp2pTransport(node, announce)
+    await node.handle(MESH_PROTOCOL, (stream, connection) => transport.#accept(stream, connection), {
+      maxInboundStreams: MAX_STREAMS,
+      maxOutboundStreams: MAX_STREAMS,
+    })
+    return transport
+  }
+
+  get addresses(): readonly string[] {
+    if (this.#announce.length > 0) return this.#announce.map((address) => `${address}/p2p/${this.peerId}`)
+    return this.#node.getMultiaddrs().map(String)
+  }
+
+  async dial(address: string, signal: AbortSignal): Promise<PeerConnection> {
+    try {
+      const target = multiaddr(address)
+      const peerId = target.getComponents().findLast(({ name }) => name === 'p2p')?.value
+      if (peerId === undefined)
+        throw new ServeError('ERR_INVALID_ARG_VALUE', `address ${address} names no peer: it must end in /p2p/<peer id>`)
+      const stream = await this.#node.dialProtocol(target, MESH_PROTOCOL, { signal, maxOutboundStreams: MAX_STREAMS })
+      const channel = this.#channelOf(
+        stream,
+        this.#node.getConnections().find((connection) => connection.streams.includes(stream)),
+      )
+      return { peerId, isOutbound: true, channel }
+    } catch (cause) {
+      if (cause instanceof ServeError) throw cause
+      throw new ServeError('ERR_PEER_UNREACHABLE', `nobody could be reached at ${address}: ${(cause as Error).message}`, { cause })
+    }
+  }
+
+  onConnection(listener: (connection: PeerConnection) => void): Stop {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  async close(): Promise<void> {
+    this.#listeners.clear()
+    await this.#node.stop()
+  }
+
+  /** Attaches to the stream in the turn in which it comes: what libp2p tells before is not told again. */
+  #accept(stream: Stream, connection: Connection): void {
+    const channel = this.#channelOf(stream, connection)
+    const peerId = connection.remotePeer.toString()
+    if (this.#listeners.size === 0) return channel.abort('this peer takes no connections')
+    for (const listener of this.#listeners) listener({ peerId, isOutbound: false, channel })
+  }
+
+  #channelOf(stream: Stream, connection: Connection | undefined): ByteChannel {
+    return new Libp2pChannel(stream, () => {
+      if (connection === undefined || connection.streams.some((other) => other !== stream && other.protocol === MESH_PROTOCOL)) return
+      // Not `abort`: on WebSockets it leaves the socket of the other side open.
+      connection.close({ signal: AbortSignal.timeout(1_000) }).catch((error: Error) => connection.abort(error))
+    })
+  }
+}

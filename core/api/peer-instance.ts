@@ -1,0 +1,246 @@
+import { type Logger, nearestName, ServeError, type Stop } from '../base/index.ts'
+import type { RolloutOptions, RolloutResult, ServeEvent } from '../controller/index.ts'
+import type { GatewaySource, ResolvedHttpOptions } from '../gateway/index.ts'
+import type { Member, MeshPeer, TicketOptions } from '../mesh/index.ts'
+import {
+  type App,
+  type BackendConfig,
+  type EndpointOptions,
+  type PublicBackendConfig,
+  type PublicEndpoint,
+  requireName,
+} from '../model/index.ts'
+import type { CallPort } from '../replica/index.ts'
+import { ServeHandle } from '../router/index.ts'
+import type { BackendOptions, BackendTarget } from './client.ts'
+import { EventStream } from './event-stream.ts'
+import type { Instance } from './instance.ts'
+import type { FetchGateway, InstancePlatform, InstanceStatus, OpenGateway } from './local-instance.ts'
+import { RemoteInstance } from './remote-instance.ts'
+
+export interface PeerInstanceInit {
+  readonly peer: MeshPeer
+  readonly platform: InstancePlatform
+  /** A gateway on this peer; undefined for none. */
+  readonly http: ResolvedHttpOptions | undefined
+  /** For requests of `client.fetch` when there is no gateway. */
+  readonly fetchOptions: ResolvedHttpOptions
+}
+
+/**
+ * A peer's view of the instance that it has joined. Calls, requests and handles work from the table and the links that are here; edits and questions go to
+ * the controller, and fail with `ERR_NO_CONTROLLER` while it is away.
+ */
+export class PeerInstance implements Instance {
+  readonly #peer: MeshPeer
+  readonly #init: PeerInstanceInit
+  readonly #log: Logger
+  #remote: Promise<RemoteInstance> | undefined
+  #gateway: OpenGateway | undefined
+  #directGateway: Promise<FetchGateway> | undefined
+  #ending: Promise<void> | undefined
+
+  private constructor(init: PeerInstanceInit) {
+    this.#init = init
+    this.#peer = init.peer
+    this.#log = init.platform.log
+  }
+
+  /** Joins, and opens the gateway if there is to be one. Rejects as `MeshPeer.join` does; nothing is left then. */
+  static async join(init: PeerInstanceInit): Promise<PeerInstance> {
+    const instance = new PeerInstance(init)
+    try {
+      await init.peer.join(
+        (controller) => instance.#onController(controller),
+        (error) => instance.#log.error({ code: error.code, reason: error.message }, 'peer.expelled'),
+      )
+      await instance.#openGateway()
+      return instance
+    } catch (error) {
+      await instance.shutdown(0)
+      throw error
+    }
+  }
+
+  get gateway(): OpenGateway | undefined {
+    return this.#gateway
+  }
+
+  async createBackend(
+    tag: string,
+    target: BackendTarget,
+    options: BackendOptions,
+    calledFrom: (...args: never[]) => unknown,
+  ): Promise<void> {
+    await (await this.#controller()).createBackend(tag, target, options, calledFrom)
+  }
+
+  async updateBackendConfig(tag: string, partial: BackendConfig): Promise<void> {
+    await (await this.#controller()).updateBackendConfig(tag, partial)
+  }
+
+  async getBackendConfig(tag: string): Promise<PublicBackendConfig> {
+    return (await this.#controller()).getBackendConfig(tag)
+  }
+
+  async listBackends(): Promise<Record<string, PublicBackendConfig>> {
+    return (await this.#controller()).listBackends()
+  }
+
+  async deleteBackend(tag: string): Promise<void> {
+    await (await this.#controller()).deleteBackend(tag)
+  }
+
+  async createEndpoint(name: string, options: EndpointOptions): Promise<void> {
+    await (await this.#controller()).createEndpoint(name, options)
+  }
+
+  async deleteEndpoint(name: string): Promise<void> {
+    await (await this.#controller()).deleteEndpoint(name)
+  }
+
+  async listEndpoints(): Promise<Record<string, PublicEndpoint>> {
+    return (await this.#controller()).listEndpoints()
+  }
+
+  async setTraffic(endpoint: string, weights: Readonly<Record<string, number>>): Promise<void> {
+    await (await this.#controller()).setTraffic(endpoint, weights)
+  }
+
+  async shadowTraffic(endpoint: string, tag: string, proportion: number): Promise<void> {
+    await (await this.#controller()).shadowTraffic(endpoint, tag, proportion)
+  }
+
+  async rollout(endpoint: string, backend: string, options: RolloutOptions): Promise<RolloutResult> {
+    return (await this.#controller()).rollout(endpoint, backend, options)
+  }
+
+  async createTicket(options?: TicketOptions): Promise<string> {
+    return (await this.#controller()).createTicket(options)
+  }
+
+  async revokeTicket(ticket: string): Promise<void> {
+    await (await this.#controller()).revokeTicket(ticket)
+  }
+
+  getHandle(endpoint: string, missingOk: boolean): ServeHandle {
+    const { endpoints } = this.#peer.table
+    if (!missingOk && !endpoints.has(requireName('endpoint name', endpoint))) {
+      const near = nearestName(endpoint, endpoints.keys())
+      throw new ServeError(
+        'ERR_ENDPOINT_NOT_FOUND',
+        `there is no endpoint ${endpoint}${near === undefined ? '' : `; did you mean ${near}`}`,
+      )
+    }
+    return new ServeHandle(endpoint, this.#peer.router)
+  }
+
+  async fetch(request: Request): Promise<Response> {
+    if (this.#gateway !== undefined) return this.#gateway.fetch(request, true)
+    this.#directGateway ??= this.#openDirectGateway()
+    return (await this.#directGateway)(request, true)
+  }
+
+  async status(): Promise<InstanceStatus> {
+    return (await this.#controller()).status()
+  }
+
+  /** Events of the controller that is connected now; they end with the connection. */
+  watch(): EventStream<ServeEvent> {
+    let stop: Stop = () => {}
+    return new EventStream((listener) => {
+      let isOver = false
+      void this.#controller()
+        .then(async (remote) => {
+          const stream = remote.watch()
+          stop = () => stream.end()
+          if (isOver) return stream.end()
+          for await (const event of stream) listener(event)
+        })
+        .catch(() => undefined)
+      return () => {
+        isOver = true
+        stop()
+      }
+    })
+  }
+
+  async deploy(app: App, calledFrom: (...args: never[]) => unknown): Promise<void> {
+    await (await this.#controller()).deploy(app, calledFrom)
+  }
+
+  /** Leaves: replicas are handed over, what runs is finished. */
+  close(): Promise<void> {
+    return this.#leave(undefined)
+  }
+
+  /** A peer with the right to stops the whole instance; it leaves in any case. */
+  async shutdown(timeoutMs?: number): Promise<void> {
+    if (timeoutMs !== 0 && this.#ending === undefined) await (await this.#controller()).shutdown(timeoutMs)
+    await this.#leave(timeoutMs)
+  }
+
+  #leave(timeoutMs: number | undefined): Promise<void> {
+    this.#ending ??= this.#end(timeoutMs)
+    return this.#ending
+  }
+
+  async #end(timeoutMs: number | undefined): Promise<void> {
+    await this.#gateway?.close(timeoutMs === undefined ? {} : { drainMs: timeoutMs })
+    await this.#peer.close(timeoutMs)
+  }
+
+  #controller(): Promise<RemoteInstance> {
+    return (
+      this.#remote ??
+      Promise.reject(new ServeError('ERR_NO_CONTROLLER', 'the controller is out of reach; calls go on, edits wait until it is back'))
+    )
+  }
+
+  #onController(controller: Member | undefined): void {
+    this.#remote = undefined
+    if (controller === undefined) return
+    const control = this.#peer.openInstancePort()
+    const whenGone = new Promise<string>((resolve) => control.onClosed(resolve))
+    const link = { calls: NO_CALLS, control, whenGone, hold() {}, close: () => control.close() }
+    const remote = RemoteInstance.attach(link, { ...this.#init.platform, whenEnded: async () => {} })
+    this.#remote = remote
+    // Whoever asks hears of it; nobody may.
+    remote.catch(() => undefined)
+  }
+
+  async #openGateway(): Promise<void> {
+    const { http, platform } = this.#init
+    if (http === undefined) return
+    if (platform.openGateway === undefined) throw new ServeError('ERR_UNSUPPORTED', 'http: no socket can be opened here; use client.fetch')
+    this.#gateway = await platform.openGateway(await this.#openSource(), http, platform.random, platform.log)
+  }
+
+  async #openDirectGateway(): Promise<FetchGateway> {
+    const { openDirectGateway } = await import('./gateway-source.ts')
+    return openDirectGateway(await this.#openSource(), this.#init.fetchOptions, this.#init.platform)
+  }
+
+  async #openSource(): Promise<GatewaySource> {
+    const { gatewaySourceOf } = await import('./gateway-source.ts')
+    const peer = this.#peer
+    return gatewaySourceOf({
+      // What the controller alone knows is asked of it, by `status`.
+      controller: {
+        get table() {
+          return peer.table
+        },
+        router: peer.router,
+        queues: peer.queues,
+        backendStatus: {},
+        endpointStatus: {},
+      },
+      status: () => this.status(),
+      isReady: () => peer.table.version > 0,
+      answersByStatus: () => this.#gateway?.gateway?.answersByStatus() ?? new Map(),
+    })
+  }
+}
+
+/** Calls take the links between peers. */
+const NO_CALLS: CallPort = Object.freeze({ post() {}, listen() {}, close() {} })

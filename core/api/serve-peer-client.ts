@@ -1,0 +1,31 @@
+import { ServeError, type Turns } from '../base/index.ts'
+import { type Member, requireRole, type VirtualPort } from '../mesh/index.ts'
+import type { CallPort } from '../replica/index.ts'
+import type { LocalInstance } from './local-instance.ts'
+import { serveInstance } from './serve-instance.ts'
+
+/** What a member may ask without the role `controller`. */
+const QUESTIONS: ReadonlySet<string> = new Set(['greet', 'hasBackend', 'getBackendConfig', 'listBackends', 'listEndpoints', 'status'])
+
+/** Serves the client of a peer on the controller: questions for any member, edits for those whose ticket grants `controller`. */
+export function servePeerClient(instance: LocalInstance, port: VirtualPort, member: Member, turns: Turns): void {
+  const whenGone = new Promise<string>((resolve) => port.onClosed(resolve))
+  serveInstance(
+    {
+      instance,
+      link: { calls: NO_CALLS, control: port, whenGone, hold() {}, close: () => port.close() },
+      processes: [],
+      shutdown: (timeoutMs) => instance.shutdown(timeoutMs),
+      allow(method) {
+        if (QUESTIONS.has(method)) return
+        if (method === 'fetch' || method === 'readBody') {
+          throw new ServeError('ERR_UNSUPPORTED', 'a peer answers requests itself, from its own table')
+        }
+        requireRole(member, 'controller', method)
+      },
+    },
+    turns,
+  )
+}
+
+const NO_CALLS: CallPort = Object.freeze({ post() {}, listen() {}, close() {} })

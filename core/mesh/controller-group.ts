@@ -1,0 +1,473 @@
+import { type Clock, type Logger, type Random, ServeError, type Stop } from '../base/index.ts'
+import type { StateEdit, StateStore } from '../controller/index.ts'
+import {
+  compareEpochs,
+  covers,
+  coversAll,
+  type Epoch,
+  joinVectors,
+  type MapConflict,
+  type MapDelta,
+  type MapEntry,
+  nextEntry,
+  type Version,
+  VersionedMap,
+  type VersionVector,
+} from './versioned-map.ts'
+
+/** How often controllers tell each other where they stand, in milliseconds. */
+export const GROUP_BEAT_MS = 1_000
+/** How long the acting controller may be unseen before a standby takes over, in milliseconds of the standby's monotonic clock. */
+export const GROUP_LEASE_MS = 5_000
+/** Longest extra wait of a standby, drawn anew each time, so that two of them seldom take over at once. */
+const TAKE_OVER_SPREAD_MS = 1_000
+/** Conflicts kept for `status`; older ones go. */
+const MAX_CONFLICTS = 100
+/** Controllers that may be connected at once; `ARCHITECTURE.md` plans for up to five. */
+const MAX_OTHERS = 8
+/** Edits that may wait for another controller's word. */
+const MAX_WAITING = 1_000
+
+const ENTRY = 'entry/'
+const GROUP = 'group'
+
+/** The epoch before the first. */
+const NO_EPOCH: Epoch = Object.freeze({ term: 0, controllerId: '' })
+
+/** What controllers say to each other. Plain data; any of it may be lost, doubled or late. */
+export type GroupMessage =
+  | {
+      readonly kind: 'beat'
+      /** Who acts, as far as the sender knows. */
+      readonly leader: Epoch
+      /** How long ago the sender has itself heard from that one, in milliseconds; 0 from itself, -1 for never. */
+      readonly unseenMs: number
+      /** What the sender has durably. */
+      readonly vector: VersionVector
+      readonly root: string
+    }
+  | { readonly kind: 'delta'; readonly delta: MapDelta }
+  /** The sender has the same vector and another root. */
+  | { readonly kind: 'digests'; readonly digests: readonly number[] }
+  | { readonly kind: 'entries'; readonly entries: readonly MapEntry[] }
+  | { readonly kind: 'conflict'; readonly conflict: MapConflict }
+
+/** What a controller of a group may be. */
+export type GroupRole = 'standby' | 'acting'
+
+export type GroupEvent =
+  /** Someone else acts, or this one does. On `acting` what was placed and published before is recomputed under the new epoch. */
+  | { readonly kind: 'role'; readonly role: GroupRole; readonly leader: Epoch }
+  /** Keys that stand differently since a moment ago, by whomever they were edited. */
+  | { readonly kind: 'change'; readonly keys: readonly string[] }
+  | ({ readonly kind: 'conflict' } & MapConflict)
+
+export interface ControllerGroupInit {
+  readonly controllerId: string
+  /** Where this controller keeps its copy. A store of a controller that was alone before is taken over as it is. */
+  readonly store: StateStore
+  /** True for the first controller of a mesh: it acts at once unless it remembers others. A standby acts only once it knew somebody who did. */
+  readonly isFounder: boolean
+  readonly onEvent: (event: GroupEvent) => void
+}
+
+/** A connection to another controller. */
+export interface GroupSeat {
+  /** Takes what that controller says. */
+  receive(message: GroupMessage): void
+  /** The connection is gone. Calling it again does nothing. */
+  detach(): void
+}
+
+interface Other {
+  readonly send: (message: GroupMessage) => void
+  heardAtMs: number
+  /** What it has durably, as far as it said so. */
+  vector: VersionVector
+  /** The same and what was sent to it since. */
+  assumed: VersionVector
+}
+
+interface WaitingEdit {
+  readonly last: Version
+  readonly resolve: () => void
+  readonly reject: (error: ServeError) => void
+}
+
+/** What is kept beside the entries. */
+interface KeptGroup {
+  readonly leader: Epoch
+  readonly vector: VersionVector
+  readonly others: readonly string[]
+}
+
+/**
+ * One of the controllers of a mesh. All hold the desired state, one acts: edits go to it. It acknowledges an edit when its own store has it and, where
+ * another controller is connected, that one's too. A standby that has not seen the acting one for its lease takes over under a greater term; the
+ * stale one stands by as soon as it hears of it. In a partition each side may have one; afterwards both sides' edits of different keys stand, and of
+ * one key the greater version. It runs on messages and a monotonic clock alone.
+ */
+export class ControllerGroup {
+  readonly #init: ControllerGroupInit
+  readonly #clock: Clock
+  readonly #random: Random
+  readonly #log: Logger
+  readonly #map = new VersionedMap()
+  readonly #others = new Map<string, Other>()
+  /** Every controller that was ever connected. */
+  readonly #known = new Set<string>()
+  readonly #waiting = new Set<WaitingEdit>()
+  readonly #conflicts: MapConflict[] = []
+  #role: GroupRole = 'standby'
+  #leader: Epoch = NO_EPOCH
+  #leaderSeenAtMs = 0
+  /** When the leader itself was last heard, not through others; undefined for never. */
+  #leaderHeardAtMs: number | undefined
+  #patienceMs = GROUP_LEASE_MS
+  #tickedAtMs = 0
+  #sequence = 0
+  #isRising = false
+  #isClosed = false
+  #last: Promise<unknown> = Promise.resolve()
+  #stopTick: Stop = () => {}
+
+  constructor(init: ControllerGroupInit, clock: Clock, random: Random, log: Logger) {
+    this.#init = init
+    this.#clock = clock
+    this.#random = random
+    this.#log = log
+  }
+
+  get role(): GroupRole {
+    return this.#role
+  }
+
+  /** Who acts, as far as is known here. Term 0: nobody yet. */
+  get leader(): Epoch {
+    return this.#leader
+  }
+
+  /** The state as it stands here; only the acting controller may count on it. */
+  get map(): Pick<VersionedMap, 'get' | 'entries' | 'values' | 'vector' | 'root' | 'size'> {
+    return this.#map
+  }
+
+  /** The latest conflicts that this controller has heard of, oldest first. */
+  get conflicts(): readonly MapConflict[] {
+    return [...this.#conflicts]
+  }
+
+  /** Reads the store and begins to beat. A founder that remembers no others acts when it resolves. `ERR_STORAGE`. */
+  async open(): Promise<void> {
+    await this.#load()
+    this.#becomeStandby(this.#leader)
+    if (this.#init.isFounder && this.#known.size === 0) await this.#takeOver()
+    this.#tickedAtMs = this.#clock.nowMs()
+    this.#tick()
+  }
+
+  /** Another controller is connected. Its id is proven and its role checked by who calls this. */
+  attach(controllerId: string, send: (message: GroupMessage) => void): GroupSeat {
+    if (this.#others.size >= MAX_OTHERS && !this.#others.has(controllerId)) {
+      throw new ServeError('ERR_BACK_PRESSURE', `controller ${controllerId}: ${MAX_OTHERS} others are connected; run fewer controllers`)
+    }
+    const other: Other = { send, heardAtMs: this.#clock.nowMs(), vector: {}, assumed: {} }
+    this.#others.set(controllerId, other)
+    if (!this.#known.has(controllerId)) {
+      this.#known.add(controllerId)
+      void this.#queue(() => this.#persist([])).catch((error: unknown) => this.#report(error))
+    }
+    this.#beatTo(other)
+    for (const conflict of this.#conflicts) send({ kind: 'conflict', conflict })
+    return {
+      receive: (message) => {
+        if (this.#others.get(controllerId) === other && !this.#isClosed) this.#receive(controllerId, other, message)
+      },
+      detach: () => {
+        if (this.#others.get(controllerId) !== other) return
+        this.#others.delete(controllerId)
+        this.#settleWaiting()
+      },
+    }
+  }
+
+  /**
+   * Edits keys, all or none, one batch after the other. `ERR_NO_CONTROLLER` on a standby, and with outcome `started-unknown` when another took over
+   * before the edit was acknowledged: it may stand or have lost. `ERR_STORAGE`: nothing has changed. Resolves with the version of the last of them;
+   * undefined when there was none.
+   */
+  async edit(edits: readonly StateEdit[]): Promise<Version | undefined> {
+    if (edits.length === 0) return undefined
+    const last = await this.#queue(() => this.#write(edits))
+    this.#pushAll()
+    await this.#whenElsewhere(last)
+    return last
+  }
+
+  /** The group as the store of the acting controller: what it loads is the state of the group, what it puts is an edit of it. */
+  asStore(): StateStore {
+    return {
+      load: async () => this.#map.values,
+      put: async (edits) => void (await this.edit(edits)),
+      close: () => this.close(),
+    }
+  }
+
+  /** Somebody holds word of an epoch, such as a peer that refuses this controller's table. */
+  noteLeader(epoch: Epoch): void {
+    if (compareEpochs(epoch, this.#leader) > 0) this.#becomeStandby(epoch)
+  }
+
+  /** Edits that wait fail with `ERR_CLIENT_CLOSED`; what is durable stays so. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#stopTick()
+    this.#failWaiting(() => new ServeError('ERR_CLIENT_CLOSED', 'the controller is closed', { outcome: 'started-unknown' }))
+    await this.#last
+    await this.#init.store.close()
+  }
+
+  async #load(): Promise<void> {
+    const { controllerId, store } = this.#init
+    const entries: MapEntry[] = []
+    let kept: KeptGroup | undefined
+    let plain = 0
+    for (const [key, value] of await store.load()) {
+      if (key === GROUP) kept = value as KeptGroup
+      else if (key.startsWith(ENTRY)) entries.push({ key: key.slice(ENTRY.length), ...(value as Omit<MapEntry, 'key'>) })
+      // Kept by a controller that was alone.
+      else entries.push(nextEntry(undefined, key, value, { term: 0, controllerId, sequence: ++plain }))
+    }
+    this.#map.merge(entries)
+    this.#map.raise({ ...kept?.vector, ...(plain > 0 && { [`0:${controllerId}`]: plain }) })
+    this.#leader = greatestEpoch(entries, kept?.leader ?? NO_EPOCH)
+    for (const id of kept?.others ?? []) this.#known.add(id)
+  }
+
+  #tick(): void {
+    if (this.#isClosed) return
+    this.#stopTick = this.#clock.after(GROUP_BEAT_MS, () => this.#tick())
+    for (const other of this.#others.values()) this.#beatTo(other)
+    this.#settleWaiting()
+    const nowMs = this.#clock.nowMs()
+    // Who was asleep itself has missed what others said: it doubts itself first.
+    const asleepMs = nowMs - this.#tickedAtMs - GROUP_BEAT_MS
+    if (asleepMs > GROUP_BEAT_MS) this.#leaderSeenAtMs += asleepMs
+    this.#tickedAtMs = nowMs
+    if (this.#role === 'acting' || this.#leader.term === 0 || nowMs - this.#leaderSeenAtMs < this.#patienceMs) return
+    this.#takeOver().catch((error: unknown) => this.#report(error))
+  }
+
+  #beatTo(other: Other): void {
+    const unseenMs =
+      this.#role === 'acting' ? 0 : this.#leaderHeardAtMs === undefined ? -1 : Math.max(0, this.#clock.nowMs() - this.#leaderHeardAtMs)
+    other.send({ kind: 'beat', leader: this.#leader, unseenMs, vector: this.#map.vector, root: this.#map.root })
+  }
+
+  #receive(from: string, other: Other, message: GroupMessage): void {
+    other.heardAtMs = this.#clock.nowMs()
+    switch (message.kind) {
+      case 'beat':
+        return this.#takeBeat(from, other, message)
+      case 'delta':
+        return this.#take(other, message.delta.entries, message.delta)
+      case 'digests': {
+        const entries = this.#map.entriesWhere(message.digests)
+        if (entries.length > 0) other.send({ kind: 'entries', entries })
+        return
+      }
+      case 'entries':
+        return this.#take(other, message.entries)
+      case 'conflict':
+        return this.#noteConflict(message.conflict)
+    }
+  }
+
+  #takeBeat(from: string, other: Other, beat: Extract<GroupMessage, { kind: 'beat' }>): void {
+    const nowMs = this.#clock.nowMs()
+    this.noteLeader(beat.leader)
+    const order = compareEpochs(beat.leader, this.#leader)
+    if (order === 0 && this.#role === 'standby' && beat.unseenMs >= 0) {
+      // Word of others counts once removed, never twice: it would outlive the leader.
+      if (from === this.#leader.controllerId) this.#leaderHeardAtMs = nowMs
+      this.#leaderSeenAtMs = Math.max(this.#leaderSeenAtMs, nowMs - beat.unseenMs)
+    }
+    // The stale one steps down at once, not at the next beat.
+    if (order < 0) this.#beatTo(other)
+    other.vector = beat.vector
+    other.assumed = beat.vector
+    this.#settleWaiting()
+    if (this.#push(other)) return
+    if (beat.root !== this.#map.root && coversAll(this.#map.vector, beat.vector)) {
+      other.send({ kind: 'digests', digests: this.#map.digests })
+    }
+  }
+
+  /** Takes entries in once they are durable; `delta` says what its receiver then knows as a whole. */
+  #take(other: Other, entries: readonly MapEntry[], delta?: MapDelta): void {
+    // Before anything of a later epoch is in the map: an edit under the own, lesser one would be lost without a word.
+    this.noteLeader(greatestEpoch(entries, this.#leader))
+    const work = this.#queue(async () => {
+      const { taken } = this.#map.preview(entries)
+      const isWhole = delta !== undefined && coversAll(this.#map.vector, delta.from)
+      const vector = isWhole ? joinVectors(this.#map.vector, delta.to) : this.#map.vector
+      if (taken.length > 0 || (isWhole && !coversAll(this.#map.vector, delta.to))) await this.#persist(taken, vector)
+      this.#apply(entries, isWhole ? delta.to : undefined)
+    })
+    work
+      .then(() => {
+        if (!this.#isClosed) this.#beatTo(other)
+      })
+      .catch((error: unknown) => this.#report(error))
+  }
+
+  async #write(edits: readonly StateEdit[]): Promise<Version> {
+    const { controllerId } = this.#init
+    if (this.#role !== 'acting') throw notActing(this.#leader)
+    if (this.#waiting.size >= MAX_WAITING) {
+      throw new ServeError('ERR_BACK_PRESSURE', `${MAX_WAITING} edits wait for another controller; try again later`)
+    }
+    const { term } = this.#leader
+    const entries = new Map<string, MapEntry>()
+    let version: Version = { term, controllerId, sequence: this.#sequence }
+    for (const { key, value } of edits) {
+      version = { term, controllerId, sequence: ++this.#sequence }
+      entries.set(key, nextEntry(entries.get(key) ?? this.#map.get(key), key, value, version))
+    }
+    const written = [...entries.values()]
+    const vector = joinVectors(this.#map.vector, { [`${term}:${controllerId}`]: version.sequence })
+    await this.#persist(written, vector)
+    this.#apply(written, vector)
+    return version
+  }
+
+  #apply(entries: readonly MapEntry[], vector: VersionVector | undefined): void {
+    const { taken, conflicts } = this.#map.merge(entries)
+    if (vector !== undefined) this.#map.raise(vector, this.#leader)
+    if (taken.length > 0) this.#emit({ kind: 'change', keys: taken.map(({ key }) => key) })
+    for (const conflict of conflicts) this.#noteConflict(conflict)
+  }
+
+  #persist(entries: readonly MapEntry[], vector: VersionVector = this.#map.vector, leader: Epoch = this.#leader): Promise<void> {
+    const kept: KeptGroup = { leader, vector, others: [...this.#known] }
+    const puts = entries.map(({ key, ...entry }): StateEdit => ({ key: ENTRY + key, value: entry }))
+    return this.#init.store.put([...puts, { key: GROUP, value: kept }])
+  }
+
+  /** Acts under a greater term, which is durable first: a term never comes twice, whatever happens to this process. */
+  async #takeOver(): Promise<void> {
+    if (this.#isRising) return
+    this.#isRising = true
+    const before = this.#leader
+    const epoch: Epoch = Object.freeze({ term: before.term + 1, controllerId: this.#init.controllerId })
+    try {
+      // All in one turn of the queue: no other put may bring the old leader back into the store in between.
+      await this.#queue(async () => {
+        await this.#persist([], this.#map.vector, epoch)
+        // Meanwhile somebody may have been heard of.
+        if (this.#isClosed || compareEpochs(this.#leader, before) !== 0) return
+        this.#leader = epoch
+        this.#sequence = 0
+        this.#role = 'acting'
+      })
+    } finally {
+      this.#isRising = false
+    }
+    if (this.#leader !== epoch) return
+    this.#log.info({ controller: epoch.controllerId, term: epoch.term }, 'controller.acts')
+    this.#emit({ kind: 'role', role: 'acting', leader: epoch })
+    for (const other of this.#others.values()) this.#beatTo(other)
+  }
+
+  #becomeStandby(leader: Epoch): void {
+    const wasActing = this.#role === 'acting'
+    this.#role = 'standby'
+    this.#leader = leader
+    this.#leaderSeenAtMs = this.#clock.nowMs()
+    this.#leaderHeardAtMs = undefined
+    this.#patienceMs = GROUP_LEASE_MS + this.#random() * TAKE_OVER_SPREAD_MS
+    if (wasActing) this.#log.warn({ controller: leader.controllerId, term: leader.term }, 'controller.steps-down')
+    this.#emit({ kind: 'role', role: 'standby', leader })
+    this.#failWaiting(() => notActing(leader, 'started-unknown'))
+  }
+
+  #pushAll(): void {
+    for (const other of this.#others.values()) this.#push(other)
+  }
+
+  /** @returns false when that one lacks nothing */
+  #push(other: Other): boolean {
+    const delta = this.#map.deltaSince(other.assumed)
+    if (delta === undefined) return false
+    other.assumed = joinVectors(other.assumed, delta.to)
+    other.send({ kind: 'delta', delta })
+    return true
+  }
+
+  /** Resolves when another controller has it too, or none is connected. */
+  async #whenElsewhere(last: Version): Promise<void> {
+    if (this.#isClosed || compareEpochs(last, this.#leader) !== 0) throw notActing(this.#leader, 'started-unknown')
+    await new Promise<void>((resolve, reject) => {
+      this.#waiting.add({ last, resolve, reject })
+      this.#settleWaiting()
+    })
+  }
+
+  #settleWaiting(): void {
+    if (this.#waiting.size === 0) return
+    const nowMs = this.#clock.nowMs()
+    const connected = [...this.#others.values()].filter(({ heardAtMs }) => nowMs - heardAtMs < GROUP_LEASE_MS)
+    for (const edit of this.#waiting) {
+      if (connected.length > 0 && !connected.some(({ vector }) => covers(vector, edit.last))) continue
+      this.#waiting.delete(edit)
+      edit.resolve()
+    }
+  }
+
+  #failWaiting(toError: () => ServeError): void {
+    const waiting = [...this.#waiting]
+    this.#waiting.clear()
+    for (const { reject } of waiting) reject(toError())
+  }
+
+  #noteConflict(conflict: MapConflict): void {
+    if (this.#conflicts.some((known) => known.key === conflict.key && isSame(known.lost, conflict.lost))) return
+    this.#conflicts.push(conflict)
+    if (this.#conflicts.length > MAX_CONFLICTS) this.#conflicts.shift()
+    this.#log.warn({ ...conflict }, 'edit.conflict')
+    this.#emit({ kind: 'conflict', ...conflict })
+    for (const { send } of this.#others.values()) send({ kind: 'conflict', conflict })
+  }
+
+  /** One after the other: what is decided on the map is in it before the next looks. */
+  #queue<T>(work: () => Promise<T>): Promise<T> {
+    const run = this.#last.then(() => {
+      if (this.#isClosed) throw new ServeError('ERR_CLIENT_CLOSED', 'the controller is closed', { outcome: 'not-started' })
+      return work()
+    })
+    this.#last = run.catch(() => undefined)
+    return run
+  }
+
+  #emit(event: GroupEvent): void {
+    if (!this.#isClosed) this.#init.onEvent(event)
+  }
+
+  #report(error: unknown): void {
+    if (!this.#isClosed) this.#log.error({ error: error instanceof Error ? error.message : String(error) }, 'controller.store-failed')
+  }
+}
+
+function greatestEpoch(entries: readonly MapEntry[], least: Epoch): Epoch {
+  let greatest = least
+  for (const { version } of entries) if (compareEpochs(version, greatest) > 0) greatest = version
+  return greatest === least ? least : Object.freeze({ term: greatest.term, controllerId: greatest.controllerId })
+}
+
+const isSame = (a: Version, b: Version): boolean => compareEpochs(a, b) === 0 && a.sequence === b.sequence
+
+function notActing({ term, controllerId }: Epoch, outcome: 'not-started' | 'started-unknown' = 'not-started'): ServeError {
+  const who = term === 0 ? 'no controller acts yet' : `controller ${controllerId} acts since term ${term}`
+  return new ServeError('ERR_NO_CONTROLLER', `this controller stands by: ${who}; send the edit there`, { outcome })
+}

@@ -1,0 +1,61 @@
+/** Peers that share their replicas. */
+
+export {
+  ADMISSION_MS,
+  type AdmissionOptions,
+  admit,
+  type Entered,
+  type EnterOptions,
+  enter,
+  type GateOptions,
+  MESH_PROTOCOL_VERSION,
+  type Member,
+  type PeerCard,
+} from './admission.ts'
+export { type AuthoritySeams, CREDENTIAL_MS, type Credential, MeshAuthority } from './authority.ts'
+export { BundleDesk, type BundleMaker, type MadeBundle } from './bundle-desk.ts'
+export { BundleIntake, type BundleIntakeOptions, type BundleListing, type BundleRefusal, type BundleSource } from './bundle-intake.ts'
+export type { TravellingParts } from './bundle-parts.ts'
+export { type BundleShelf, MemoryBundleShelf } from './bundle-shelf.ts'
+export { BundleStore, type BundleStoreOptions, type Sha256, toFileName } from './bundle-store.ts'
+export { BUNDLE_IDLE_MS, BUNDLE_PART_BYTES, BUNDLE_PORT, fetchBundle, serveBundlePort } from './bundle-transfer.ts'
+export {
+  ControllerGroup,
+  type ControllerGroupInit,
+  GROUP_BEAT_MS,
+  GROUP_LEASE_MS,
+  type GroupEvent,
+  type GroupMessage,
+  type GroupRole,
+  type GroupSeat,
+} from './controller-group.ts'
+export { encodeFrame, FRAME_HEAD_BYTES, FRAME_VERSION, FrameKind, MAX_FRAME_PAYLOAD } from './frame.ts'
+export { DEFAULT_MAX_MESSAGE_BYTES, Link, type LinkEnd, type LinkOptions, MAX_ADMISSION_BYTES, SILENCE_MS } from './link.ts'
+export { MemoryNetwork, type MemoryNetworkOptions } from './memory-network.ts'
+export { type HubController, MeshHub, type MeshHubInit, type PeerEntry, type PeerEvent, type PeerStatus } from './mesh-hub.ts'
+export { MeshLedger } from './mesh-ledger.ts'
+export { MeshPeer, type MeshPeerInit } from './mesh-peer.ts'
+export type { MessageCodec } from './message-codec.ts'
+export { CONTROL_PORT, INSTANCE_PORT, type OpenPeerControl, type PeerControl, type PeerControlHandlers } from './peer-control.ts'
+export type { ByteChannel, ChannelReader, PeerConnection, PeerTransport } from './peer-transport.ts'
+export { keepConnected, REDIAL_FIRST_MS, REDIAL_MOST_MS, type RedialOptions, redialDelayMs } from './redial.ts'
+export { isMeshRole, MESH_ROLES, type MeshRole, requireRole } from './roles.ts'
+export { TableFollower, type TablePush, type TableTaken } from './stamped-table.ts'
+export { applyDelta, diffTables, type TableDelta } from './table-delta.ts'
+export { type FeedSeat, TableFeed } from './table-feed.ts'
+export {
+  type CredentialClaims,
+  type Grant,
+  type MeshSigner,
+  type PeekClaims,
+  readCredential,
+  readTicket,
+  resolveTicketOptions,
+  type SignedKind,
+  type TicketClaims,
+  type TicketOptions,
+  type VerifySigned,
+} from './ticket.ts'
+export { TicketBook } from './ticket-book.ts'
+export { type Epoch, type MapConflict, type MapEntry, type Version, VersionedMap, type VersionVector } from './versioned-map.ts'
+export { PORT_WINDOW_BYTES, VirtualPort } from './virtual-port.ts'

@@ -1,0 +1,516 @@
+import { type Clock, type Logger, ServeError, type Stop, type Turns } from '../base/index.ts'
+import type { ServeEvent } from '../controller/index.ts'
+import { emptyRoutingTable, type Resources, type RoutingTable, resolveResources } from '../model/index.ts'
+import type { BlobRef, HostedReplica, ReplicaEnd, ReplicaHost, ReplicaSpec } from '../replica/index.ts'
+import type { BackendQueue } from '../router/index.ts'
+import { admit, type Member, type PeerCard } from './admission.ts'
+import type { MeshAuthority } from './authority.ts'
+import { CREDENTIAL_MS } from './authority.ts'
+import type { BundleDesk } from './bundle-desk.ts'
+import type { BundleRefusal } from './bundle-intake.ts'
+import type { TravellingParts } from './bundle-parts.ts'
+import { fetchBundle, serveBundlePort } from './bundle-transfer.ts'
+import { MeshLedger } from './mesh-ledger.ts'
+import type { MessageCodec } from './message-codec.ts'
+import { CONTROL_PORT, INSTANCE_PORT, type OpenPeerControl, type PeerControl } from './peer-control.ts'
+import type { PeerConnection, PeerTransport } from './peer-transport.ts'
+import { nodeGone, RemoteHost } from './remote-host.ts'
+import { type MeshRole, requireRole } from './roles.ts'
+import { serveBackendPort } from './serve-backends.ts'
+import { diffTables, type TableDelta } from './table-delta.ts'
+import type { TicketOptions, VerifySigned } from './ticket.ts'
+import type { VirtualPort } from './virtual-port.ts'
+
+/** Connections that may be in admission at once. */
+const MAX_IN_ADMISSION = 50
+/** Peers asked for a bundle that the controller has lost. */
+const MAX_ASKED = 5
+
+/** A peer as others need to know it. Plain data. */
+export interface PeerEntry {
+  readonly id: string
+  readonly name: string
+  readonly addresses: readonly string[]
+  /** Ready replicas by backend. */
+  readonly ready: Readonly<Record<string, number>>
+}
+
+/** A peer as `status` shows it. */
+export interface PeerStatus {
+  readonly name: string
+  readonly runtime: 'node' | 'browser'
+  readonly roles: readonly string[]
+  readonly rttMs: number
+  readonly resources: Resources
+}
+
+/** What happens to peers, for `client.watch()`. */
+export type PeerEvent = Extract<ServeEvent, { readonly kind: 'peer' | 'bundle' }>
+
+/** The controller as the hub needs it. */
+export interface HubController {
+  readonly table: RoutingTable
+  readonly queues: ReadonlyMap<string, BackendQueue>
+  moveReplica(tag: string, replicaId: string, reason: string, must: boolean): Promise<void>
+  wake(tag: string): void
+}
+
+export interface MeshHubInit {
+  readonly transport: PeerTransport
+  readonly authority: MeshAuthority
+  /** This node. */
+  readonly card: Omit<PeerCard, 'addresses'>
+  readonly codec: MessageCodec
+  readonly maxMessageBytes?: number | undefined
+  readonly verify: VerifySigned
+  readonly openControl: OpenPeerControl
+  /** Milliseconds since 1970. */
+  readonly epochMs: () => number
+  /** Bundles and assets for the peers. @default code is sent as it is, for peers that have the same files */
+  readonly bundles?: BundleDesk | undefined
+}
+
+interface Peer {
+  readonly member: Member
+  readonly control: PeerControl
+  readonly ends: Map<string, (end: ReplicaEnd) => void>
+  readonly hosts: Map<string, RemoteHost>
+  ready: Readonly<Record<string, number>>
+  /** Calls that began there and are not done, by backend. */
+  load: Readonly<Record<string, number>>
+  /** The table it has, as far as it said so. */
+  table: RoutingTable
+  isLeaving: boolean
+  /** What it hears of the table, one after the other. */
+  pushing: Promise<void>
+}
+
+/**
+ * The controller's end of the mesh: lets peers in, gives them the routing table and word of each other, places replicas on them and brings those of a
+ * peer that goes elsewhere. The router needs none of it: without this hub peers go on with the table and the links they have.
+ */
+export class MeshHub {
+  readonly ledger: MeshLedger = new MeshLedger()
+  readonly #init: MeshHubInit
+  readonly #clock: Clock
+  readonly #turns: Turns
+  readonly #log: Logger
+  readonly #peers = new Map<string, Peer>()
+  #proof = ''
+  #controller: HubController | undefined
+  #onEvent: (event: PeerEvent) => void = () => {}
+  #onInstancePort: (port: VirtualPort, member: Member) => void = () => {
+    throw new ServeError('ERR_UNSUPPORTED', 'this instance takes no clients through the mesh')
+  }
+  #inAdmission = 0
+  #isClosed = false
+  #isTelling = false
+  #isEvening = false
+  readonly #stops: Stop[] = []
+
+  constructor(init: MeshHubInit, clock: Clock, turns: Turns, log: Logger) {
+    this.#init = init
+    this.#clock = clock
+    this.#turns = turns
+    this.#log = log
+    const { card, transport } = init
+    this.ledger.setNode({ ...toNode(transport.peerId, card, undefined), isSelf: true })
+  }
+
+  /** Hosts that start a replica where the ledger has placed it; the local ones for this node. */
+  hostsOver(local: ReadonlyMap<string, ReplicaHost>): Map<string, ReplicaHost> {
+    const ids = [...local.keys()]
+    this.ledger.setNode({
+      ...toNode(this.#init.transport.peerId, { ...this.#init.card, isolations: [...ids, 'inline'] }, undefined),
+      isSelf: true,
+    })
+    return new Map([...local].map(([isolation, host]) => [isolation, this.#placedHost(isolation, host)]))
+  }
+
+  /** Opens the door. `onInstancePort` serves a peer's own client. */
+  async open(
+    controller: HubController,
+    onEvent: (event: PeerEvent) => void,
+    onInstancePort: (port: VirtualPort, member: Member) => void,
+  ): Promise<void> {
+    this.#controller = controller
+    this.#onEvent = onEvent
+    this.#onInstancePort = onInstancePort
+    await this.#prove()
+    this.#stops.push(this.#init.transport.onConnection((connection) => void this.#greet(connection)))
+  }
+
+  /** What of a backend travels, with the digests by which peers know it. Rejects with what cannot travel. */
+  async prepare(tag: string, parts: TravellingParts): Promise<TravellingParts> {
+    return (await this.#init.bundles?.prepare(tag, parts)) ?? parts
+  }
+
+  /** The routing table or what is ready here has changed. */
+  noteChange(): void {
+    if (this.#isTelling || this.#isClosed) return
+    this.#isTelling = true
+    this.#turns.soon(() => {
+      this.#isTelling = false
+      for (const peer of this.#peers.values()) this.#pushTable(peer)
+      this.#tellPeers()
+      this.#unlistBundles()
+    })
+  }
+
+  /** Resolves when every peer that is connected now has the table of now. */
+  async whenInForce(): Promise<void> {
+    await Promise.all([...this.#peers.values()].map((peer) => this.#pushTable(peer)))
+  }
+
+  /** Calls for a backend that began at peers. */
+  loadElsewhere(tag: string): number {
+    let load = 0
+    for (const peer of this.#peers.values()) {
+      const told = peer.load[tag]
+      if (typeof told === 'number' && told > 0) load += told
+    }
+    return load
+  }
+
+  createTicket(options?: TicketOptions): Promise<string> {
+    return this.#init.authority.createTicket(options, this.#init.transport.addresses)
+  }
+
+  /** Peers that came by the ticket are sent away at once. */
+  async revokeTicket(ticket: string): Promise<void> {
+    const ticketId = await this.#init.authority.revoke(ticket)
+    for (const { control, member } of [...this.#peers.values()]) {
+      control.tell('revoked', this.#init.authority.revoked)
+      if (member.ticketId === ticketId) member.link.close('its ticket was revoked')
+    }
+  }
+
+  /** Peers that are connected, by id. */
+  get peers(): Readonly<Record<string, PeerStatus>> {
+    return Object.fromEntries(
+      [...this.#peers].map(([id, { member }]) => {
+        const { card, link, roles } = member
+        return [id, { name: card.name, runtime: card.runtime, roles, rttMs: round(link.rttMs ?? 0), resources: card.resources }]
+      }),
+    )
+  }
+
+  /** Version of the routing table that peers should have. */
+  get tableVersion(): number {
+    return this.#controller?.table.version ?? 0
+  }
+
+  get peerId(): string {
+    return this.#init.transport.peerId
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    for (const stop of this.#stops.splice(0)) stop()
+    for (const { member } of [...this.#peers.values()]) member.link.close('the controller stops')
+    await this.#init.transport.close()
+    await this.#init.bundles?.store.close()
+  }
+
+  /** Proves this side to others; made anew before it runs out. */
+  async #prove(): Promise<void> {
+    const roles: MeshRole[] = ['controller', 'replica', 'caller', 'gateway']
+    this.#proof = (await this.#init.authority.issue(this.peerId, '', { roles })).token
+    if (this.#isClosed) return
+    this.#stops.push(this.#clock.after(CREDENTIAL_MS / 2, () => void this.#renew()))
+  }
+
+  async #renew(): Promise<void> {
+    await this.#prove()
+    for (const { member, control } of this.#peers.values()) {
+      control.tell('credential', (await this.#init.authority.issue(member.peerId, member.ticketId, member)).token)
+    }
+  }
+
+  async #greet(connection: PeerConnection): Promise<void> {
+    if (this.#inAdmission >= MAX_IN_ADMISSION) return connection.channel.abort('too many connections wait for admission')
+    this.#inAdmission++
+    const { authority, verify, epochMs, codec, maxMessageBytes } = this.#init
+    try {
+      const member = await admit(
+        connection,
+        {
+          mesh: authority.publicKey,
+          card: () => this.#card,
+          proof: () => this.#proof,
+          isRevoked: (ticketId) => authority.isRevoked(ticketId),
+          redeem: (ticket, peerId, roles) => authority.redeem(ticket, peerId, roles),
+          linkOptions: { codec, ...(maxMessageBytes !== undefined && { maxMessageBytes }) },
+          verify,
+          epochMs,
+        },
+        this.#clock,
+        this.#turns,
+      )
+      this.#welcome(member)
+    } catch (error) {
+      this.#log.warn({ peer: connection.peerId, code: (error as ServeError).code, reason: (error as Error).message }, 'peer.refused')
+    } finally {
+      this.#inAdmission--
+    }
+  }
+
+  get #card(): PeerCard {
+    return { ...this.#init.card, addresses: this.#init.transport.addresses }
+  }
+
+  #welcome(member: Member): void {
+    const { link } = member
+    link.onPort((port) => {
+      const controller = this.#controller
+      if (controller === undefined) throw new ServeError('ERR_NO_CONTROLLER', 'the controller is not ready')
+      if (port.name === CONTROL_PORT) return this.#seat(member, port)
+      if (port.name === INSTANCE_PORT) return this.#onInstancePort(port, member)
+      if (serveBackendPort(port, member, { queues: controller.queues, table: () => controller.table }, this.#turns)) return
+      const { bundles } = this.#init
+      if (bundles !== undefined && serveBundlePort(port, member, { store: bundles.store, isListed: (digest) => bundles.isListed(digest) }))
+        return
+      throw new ServeError('ERR_UNSUPPORTED', `there is no port called ${port.name}`)
+    })
+  }
+
+  /** The member has opened its control port: from now on it is a peer. */
+  #seat(member: Member, port: VirtualPort): void {
+    const id = member.peerId
+    this.#peers.get(id)?.member.link.abort('the same peer has connected anew')
+    const requests = new Map<string, (...args: never[]) => unknown>(
+      Object.entries({
+        enter: (report: { readonly replicas: readonly string[] }) => this.#enter(peer, report),
+        leave: () => this.#letLeave(peer),
+      }),
+    )
+    const told = new Map<string, (value: never) => void>(
+      Object.entries({
+        inventory: (ready: Readonly<Record<string, number>>) => {
+          requireRole(member, 'replica', 'offering replicas')
+          peer.ready = this.#believe(member.peerId, ready)
+          this.noteChange()
+        },
+        load: (load: Readonly<Record<string, number>>) => {
+          requireRole(member, 'caller', 'telling a load')
+          peer.load = typeof load === 'object' && load !== null ? load : {}
+        },
+        starved: (tag: string) => {
+          requireRole(member, 'caller', 'waking a backend')
+          this.#controller?.wake(tag)
+        },
+        gone: ({ replicaId, end }: { readonly replicaId: string; readonly end: ReplicaEnd }) => {
+          requireRole(member, 'replica', 'ending a replica')
+          peer.ends.get(replicaId)?.(end)
+        },
+        'bundle-refused': ({ digest, from, reason }: BundleRefusal) => {
+          requireRole(member, 'replica', 'refusing a bundle')
+          this.#log.error({ peer: member.peerId, digest, from, reason }, 'bundle.refused')
+          this.#onEvent({ kind: 'bundle', state: 'refused', peerId: member.peerId, name: member.card.name, digest, from, reason })
+        },
+      }),
+    )
+    const control = this.#init.openControl(port, { requests, told })
+    const peer: Peer = {
+      member,
+      control,
+      ends: new Map(),
+      hosts: new Map(),
+      ready: {},
+      load: {},
+      table: emptyRoutingTable(),
+      isLeaving: false,
+      pushing: Promise.resolve(),
+    }
+    for (const isolation of member.card.isolations) {
+      peer.hosts.set(isolation, new RemoteHost({ id, name: member.card.name, link: member.link, control }, isolation, peer.ends))
+    }
+    this.#peers.set(id, peer)
+    void member.link.whenGone.then((end) => this.#onGone(peer, end.reason, end.orderly))
+  }
+
+  /** What a peer says it has ready, as far as it was given: a claim can only lower it. */
+  #believe(peerId: string, claimed: unknown): Readonly<Record<string, number>> {
+    const given: Record<string, number> = {}
+    for (const { backend } of this.ledger.on(peerId)) given[backend] = (given[backend] ?? 0) + 1
+    const ready: Record<string, number> = {}
+    for (const [tag, count] of Object.entries(given)) {
+      const said = (claimed as Record<string, unknown> | null | undefined)?.[tag]
+      if (typeof said === 'number' && said > 0) ready[tag] = Math.min(count, Math.floor(said))
+    }
+    return ready
+  }
+
+  /** First word of a peer: what it hosts, which after a lost connection may be what was started elsewhere since. */
+  async #enter(peer: Peer, { replicas }: { readonly replicas: readonly string[] }): Promise<{ readonly stop: readonly string[] }> {
+    const { member } = peer
+    await this.#pushTable(peer)
+    // It may have gone meanwhile, or have come anew.
+    if (this.#peers.get(member.peerId) !== peer) throw new ServeError('ERR_PEER_UNREACHABLE', `peer ${member.peerId} went while it entered`)
+    peer.control.tell('revoked', this.#init.authority.revoked)
+    peer.control.tell('bundles', this.#init.bundles?.listed(member.peerId) ?? [])
+    if (member.roles.includes('replica')) this.ledger.setNode(toNode(member.peerId, member.card, member.maxReplicas))
+    this.#tellPeers()
+    this.#log.info({ peer: member.peerId, name: member.card.name, roles: member.roles }, 'peer.joined')
+    this.#onEvent({ kind: 'peer', peerId: member.peerId, name: member.card.name, state: 'joined' })
+    void this.#evenOut()
+    return { stop: replicas }
+  }
+
+  async #letLeave(peer: Peer): Promise<void> {
+    const { member } = peer
+    if (this.#peers.get(member.peerId) !== peer) return
+    peer.isLeaving = true
+    this.ledger.setNode({ ...toNode(member.peerId, member.card, member.maxReplicas), takesReplicas: false })
+    const moves = this.ledger.on(member.peerId).map(({ backend, replicaId }) => {
+      return this.#controller?.moveReplica(backend, replicaId, `peer ${member.card.name} leaves`, true)
+    })
+    await Promise.allSettled(moves)
+  }
+
+  #onGone(peer: Peer, reason: string, orderly: boolean): void {
+    const { member, control } = peer
+    const { name } = member.card
+    control.end(() => new ServeError('ERR_PEER_UNREACHABLE', `peer ${name} is out of reach (${reason})`, { outcome: 'started-unknown' }))
+    const isCurrent = this.#peers.get(member.peerId) === peer
+    if (isCurrent) {
+      this.#peers.delete(member.peerId)
+      this.ledger.removeNode(member.peerId)
+      this.#init.bundles?.forgetPeer(member.peerId)
+    }
+    for (const end of [...peer.ends.values()]) end(nodeGone(name, reason))
+    if (!isCurrent || this.#isClosed) return
+    const state = orderly && peer.isLeaving ? 'left' : 'lost'
+    this.#log.info({ peer: member.peerId, name, reason, state }, 'peer.gone')
+    this.#onEvent({ kind: 'peer', peerId: member.peerId, name, state, reason })
+    this.#tellPeers()
+  }
+
+  /** Gives a peer the table of now, or what it lacks of it; one push after the other. */
+  #pushTable(peer: Peer): Promise<void> {
+    peer.pushing = peer.pushing.then(() => this.#bringUpToDate(peer)).catch(() => undefined)
+    return peer.pushing
+  }
+
+  async #bringUpToDate(peer: Peer): Promise<void> {
+    const table = this.#controller?.table ?? emptyRoutingTable()
+    if (peer.member.link.isGone || table.version === peer.table.version) return
+    let delta: TableDelta = diffTables(peer.table, table)
+    if ((await peer.control.request('table', delta)) !== true) {
+      delta = diffTables(emptyRoutingTable(), table)
+      await peer.control.request('table', delta)
+    }
+    peer.table = table
+  }
+
+  #tellPeers(): void {
+    const entries = this.#entries()
+    for (const [id, { control, member }] of this.#peers) {
+      // Only callers need to know who has what.
+      if (member.roles.includes('caller'))
+        control.tell(
+          'peers',
+          entries.filter((entry) => entry.id !== id),
+        )
+    }
+  }
+
+  #entries(): PeerEntry[] {
+    const here: Record<string, number> = {}
+    for (const [tag, queue] of this.#controller?.queues ?? []) if (queue.readyHere > 0) here[tag] = queue.readyHere
+    const self = { id: this.peerId, name: this.#init.card.name, addresses: this.#init.transport.addresses, ready: here }
+    const others = [...this.#peers].map(([id, { member, ready }]) => ({
+      id,
+      name: member.card.name,
+      addresses: member.card.addresses,
+      ready,
+    }))
+    return [self, ...others]
+  }
+
+  /** Moves surplus replicas to peers that have fewer, one after the other; a new one is ready before the old one goes. */
+  async #evenOut(): Promise<void> {
+    if (this.#isEvening) return
+    this.#isEvening = true
+    try {
+      for (let move = this.ledger.nextMove(); move !== undefined && !this.#isClosed; move = this.ledger.nextMove()) {
+        await this.#controller?.moveReplica(move.backend, move.replicaId, 'spread over the peers', false)
+        if (this.ledger.nextMove()?.replicaId === move.replicaId) return
+      }
+    } finally {
+      this.#isEvening = false
+    }
+  }
+
+  #placedHost(isolation: string, local: ReplicaHost): ReplicaHost {
+    return {
+      name: local.name,
+      start: async (spec, signal) => {
+        const nodeId = this.ledger.nodeOf(spec.replicaId) ?? this.peerId
+        if (nodeId === this.peerId) return local.start(spec, signal)
+        const peer = this.#peers.get(nodeId)
+        const host = peer?.hosts.get(isolation)
+        if (peer !== undefined && host !== undefined) return this.#startOn(peer, host, spec, signal)
+        throw new ServeError('ERR_PEER_UNREACHABLE', `backend ${spec.backend}: the peer chosen for ${spec.replicaId} has gone`)
+      },
+    }
+  }
+
+  /** What the replica needs is listed before the peer is asked to start it: both take one port, which keeps the order. */
+  async #startOn(peer: Peer, host: RemoteHost, spec: ReplicaSpec, signal: AbortSignal): Promise<HostedReplica> {
+    const { bundles } = this.#init
+    if (bundles === undefined) return host.start(spec, signal)
+    const { peerId } = peer.member
+    const whole = await bundles.complete(spec)
+    peer.control.tell('bundles', await bundles.list(whole, peerId, (blob) => this.#fetchFromPeers(blob, bundles)))
+    const hosted = await host.start(whole, signal)
+    bundles.noteHolder(whole, peerId)
+    return hosted
+  }
+
+  /** For a controller that came back, or took over: its peers may have what it has lost. */
+  async #fetchFromPeers(blob: BlobRef, { store }: BundleDesk): Promise<boolean> {
+    const hosting = [...this.#peers.values()].filter(({ member }) => member.roles.includes('replica')).slice(0, MAX_ASKED)
+    for (const { member, control } of hosting) {
+      control.tell('bundles', [{ digest: blob.digest, holders: [] }])
+      try {
+        await store.accept(blob, await fetchBundle(member.link, blob, this.#clock))
+        return true
+      } catch (error) {
+        const reason = String(error)
+        this.#log.warn({ digest: blob.digest, name: blob.name, from: member.peerId, reason }, 'bundle.fetch-failed')
+      }
+    }
+    return false
+  }
+
+  /** Backends that are gone, and have no replica that starts, list nothing. */
+  #unlistBundles(): void {
+    const { bundles } = this.#init
+    if (bundles === undefined) return
+    for (const tag of bundles.backends) {
+      if (this.#controller?.queues.has(tag) !== true && !this.ledger.hasReplicaOf(tag)) bundles.drop(tag)
+    }
+    const unlisted = bundles.takeUnlisted()
+    if (unlisted.length === 0) return
+    for (const { control } of this.#peers.values()) control.tell('bundles-unlisted', unlisted)
+  }
+}
+
+function toNode(id: string, card: Omit<PeerCard, 'addresses'>, maxReplicas: number | undefined) {
+  return {
+    id,
+    isSelf: false,
+    machine: card.machine,
+    runtime: card.runtime,
+    labels: card.labels,
+    isTrusted: card.runtime === 'node',
+    isolations: card.isolations,
+    onlyBackends: card.onlyBackends,
+    takesReplicas: true,
+    maxReplicas,
+    offered: resolveResources(card.resources),
+  }
+}
+
+const round = (ms: number): number => Math.round(ms * 1000) / 1000

@@ -1,0 +1,456 @@
+import { type Clock, isServeError, type Logger, type Random, ServeError, type Stop, sleep, type Turns } from '../base/index.ts'
+import type { RoutingTable } from '../model/index.ts'
+import type { ReplicaControl, ReplicaHost, ReplicaSpec } from '../replica/index.ts'
+import { type CallTarget, Router } from '../router/index.ts'
+import { admit, enter, type GateOptions, type Member, type PeerCard } from './admission.ts'
+import { BundleIntake, type BundleIntakeOptions, type BundleListing, type BundleSource } from './bundle-intake.ts'
+import { serveBundlePort } from './bundle-transfer.ts'
+import { FarLanes } from './far-lanes.ts'
+import type { PeerEntry } from './mesh-hub.ts'
+import type { MessageCodec } from './message-codec.ts'
+import { CONTROL_PORT, INSTANCE_PORT, type OpenPeerControl, type PeerControl } from './peer-control.ts'
+import type { PeerConnection, PeerTransport } from './peer-transport.ts'
+import { QueueMap } from './queue-map.ts'
+import { keepConnected } from './redial.ts'
+import { ReplicaRoom } from './replica-room.ts'
+import { type MeshRole, requireRole } from './roles.ts'
+import { serveBackendPort } from './serve-backends.ts'
+import { applyDelta, type TableDelta } from './table-delta.ts'
+import { readCredential, type TicketClaims, type VerifySigned } from './ticket.ts'
+import type { VirtualPort } from './virtual-port.ts'
+
+/** How long a peer that leaves waits for its replicas to be handed over. */
+const HAND_OVER_MS = 30_000
+/** Attempts to join when the connection breaks in between. */
+const FIRST_ATTEMPTS = 3
+/** How often a peer tells of its load. */
+const LOAD_MS = 1_000
+/** Codes of a refusal that no later attempt changes. */
+const FINAL_CODES: ReadonlySet<string> = new Set([
+  'ERR_TICKET_INVALID',
+  'ERR_TICKET_EXPIRED',
+  'ERR_TICKET_USED',
+  'ERR_FORBIDDEN',
+  'ERR_PROTOCOL_VERSION',
+])
+
+export interface MeshPeerInit {
+  readonly transport: PeerTransport
+  readonly ticket: string
+  readonly claims: TicketClaims
+  /** Roles asked for. @default all that the ticket grants */
+  readonly roles?: readonly MeshRole[] | undefined
+  /** This node. */
+  readonly card: Omit<PeerCard, 'addresses' | 'isolations'>
+  /** By isolation. */
+  readonly hosts: ReadonlyMap<string, ReplicaHost>
+  readonly codec: MessageCodec
+  readonly maxMessageBytes?: number | undefined
+  readonly verify: VerifySigned
+  readonly openControl: OpenPeerControl
+  /** Milliseconds since 1970. */
+  readonly epochMs: () => number
+  /** What code may run here, and where it is kept. @default whatever the controller sends, as it is; for peers that have the same files */
+  readonly bundles?: BundleIntakeOptions | undefined
+}
+
+/** What the controller is to a peer while it is connected. */
+interface Seat {
+  readonly member: Member
+  readonly control: PeerControl
+}
+
+/**
+ * A joined peer: it hosts replicas when the controller asks, keeps the routing table that the controller pushes, and calls straight to whoever has
+ * replicas. When the controller is away it goes on with the last table and dials it until it is back.
+ */
+export class MeshPeer {
+  readonly router: Router
+  readonly #init: MeshPeerInit
+  readonly #clock: Clock
+  readonly #turns: Turns
+  readonly #random: Random
+  readonly #log: Logger
+  readonly #queues: QueueMap
+  readonly #room: ReplicaRoom
+  readonly #far: FarLanes
+  readonly #intake: BundleIntake | undefined
+  readonly #abort = new AbortController()
+  /** Links to other peers, by id, and what keeps dialling them. */
+  readonly #others = new Map<string, Member>()
+  readonly #dialling = new Map<string, AbortController>()
+  readonly #stops: Stop[] = []
+  #entries: readonly PeerEntry[] = []
+  #revoked: ReadonlySet<string> = new Set()
+  #credential = ''
+  #mayHost = false
+  #mayCall = false
+  #stopLoad: Stop = () => {}
+  #seat: Seat | undefined
+  #controllerId = ''
+  #isClosing = false
+  #isTelling = false
+  #onSeat: (seat: Member | undefined) => void = () => {}
+  #onExpelled: (error: ServeError) => void = () => {}
+
+  constructor(init: MeshPeerInit, clock: Clock, turns: Turns, random: Random, log: Logger) {
+    this.#init = init
+    this.#clock = clock
+    this.#turns = turns
+    this.#random = random
+    this.#log = log
+    const onStarved = (tag: string): void => {
+      if (this.#mayCall && this.table.backends.get(tag)?.wantedReplicas === 0) this.#seat?.control.tell('starved', tag)
+    }
+    this.#queues = new QueueMap({ onOverdue: (lane) => void this.#room.probe(lane), onStarved }, clock, turns, random)
+    this.router = new Router(this.#queues.queues, random)
+    this.#far = new FarLanes(this.#queues.queues, clock)
+    const router: CallTarget = this.router
+    this.#intake =
+      init.bundles === undefined
+        ? undefined
+        : new BundleIntake(
+            init.bundles,
+            {
+              sources: (holders) => this.#bundleSources(holders),
+              onRefused: (refusal) => this.#seat?.control.tell('bundle-refused', refusal),
+            },
+            clock,
+            log,
+          )
+    this.#room = new ReplicaRoom(
+      {
+        hosts: this.#intake?.over(init.hosts) ?? init.hosts,
+        router,
+        queueFor: (tag, limits) => this.#queues.ensure(tag, limits),
+        onGone: (replicaId, end) => this.#seat?.control.tell('gone', { replicaId, end: { reason: end.reason, expected: end.expected } }),
+        onChange: () => this.#tellInventory(),
+      },
+      clock,
+      turns,
+      log,
+    )
+  }
+
+  get table(): RoutingTable {
+    return this.router.table
+  }
+
+  get queues(): QueueMap['queues'] {
+    return this.#queues.queues
+  }
+
+  /** Who else is there, as the controller last said. */
+  get entries(): readonly PeerEntry[] {
+    return this.#entries
+  }
+
+  get peerId(): string {
+    return this.#init.transport.peerId
+  }
+
+  /** Smoothed time to the controller and back; undefined while it is away. */
+  get controllerRttMs(): number | undefined {
+    return this.#seat?.member.link.rttMs
+  }
+
+  /**
+   * Joins; resolves when the first routing table is in force. Rejects with what the controller said of the ticket, and with `ERR_NO_CONTROLLER` when none
+   * of the addresses answers. From then on it never gives up. `onSeat` hears of each connection to the controller and of its loss.
+   */
+  async join(onSeat: (controller: Member | undefined) => void, onExpelled: (error: ServeError) => void): Promise<void> {
+    this.#onSeat = onSeat
+    this.#onExpelled = onExpelled
+    this.#stops.push(this.#init.transport.onConnection((connection) => void this.#greet(connection)))
+    const { whenGone } = await this.#connectFirst()
+    void this.#stayConnected(whenGone)
+  }
+
+  /** A port to the controller's instance, for edits and questions. `ERR_NO_CONTROLLER` while it is away. */
+  openInstancePort(): VirtualPort {
+    const { link } = this.#seatOf()
+    return link.openPort(INSTANCE_PORT)
+  }
+
+  /** Hands its replicas over, drains, and goes. Calling it again does nothing. */
+  async close(timeoutMs: number = HAND_OVER_MS): Promise<void> {
+    if (this.#isClosing) return
+    this.#isClosing = true
+    const control = this.#seat?.control
+    if (control !== undefined && timeoutMs > 0) {
+      const timeUp = new AbortController()
+      await Promise.race([
+        control.request('leave').catch(() => undefined),
+        sleep(this.#clock, timeoutMs, timeUp.signal).catch(() => undefined),
+      ])
+      timeUp.abort(new Error('left'))
+    }
+    this.#abort.abort(new ServeError('ERR_CLIENT_CLOSED', 'the peer left'))
+    for (const stop of this.#stops.splice(0)) stop()
+    this.#stopLoad()
+    await this.#room.close(timeoutMs)
+    for (const dial of this.#dialling.values()) dial.abort(new Error('left'))
+    for (const [id, { link }] of this.#others) {
+      this.#far.remove(id, 'this peer left')
+      link.close('the peer left')
+    }
+    this.#far.remove(this.#controllerId, 'this peer left')
+    this.#seat?.member.link.close('the peer left')
+    for (const queue of this.#queues.queues.values()) {
+      queue.failAll(() => new ServeError('ERR_CLIENT_CLOSED', 'this peer has left the mesh', { outcome: 'not-started' }))
+    }
+    this.#queues.close()
+    await this.#init.transport.close()
+    await this.#intake?.store.close()
+  }
+
+  #seatOf(): Member {
+    if (this.#seat !== undefined) return this.#seat.member
+    throw new ServeError('ERR_NO_CONTROLLER', 'the controller is out of reach; calls go on, edits wait until it is back')
+  }
+
+  get #card(): PeerCard {
+    const { card, transport, hosts, bundles } = this.#init
+    const only = bundles?.named === undefined ? {} : { onlyBackends: [...bundles.named.keys()] }
+    return { ...card, addresses: transport.addresses, isolations: [...hosts.keys()], ...only }
+  }
+
+  get #common() {
+    const { codec, maxMessageBytes, verify, epochMs, claims } = this.#init
+    const linkOptions = { codec, ...(maxMessageBytes !== undefined && { maxMessageBytes }) }
+    return { mesh: claims.mesh, card: () => this.#card, linkOptions, verify, epochMs }
+  }
+
+  async #stayConnected(first: Promise<void>): Promise<void> {
+    await first
+    try {
+      await keepConnected(
+        {
+          connect: async (signal) => {
+            const { whenGone } = await this.#connectToController(signal)
+            await whenGone
+          },
+          isFinal: (error) => isServeError(error) && FINAL_CODES.has(error.code),
+          onFailure: (error, delayMs) => this.#log.warn({ reason: String(error), delayMs: Math.round(delayMs) }, 'controller.away'),
+        },
+        this.#abort.signal,
+        this.#clock,
+        this.#random,
+      )
+    } catch (error) {
+      this.#log.error({ reason: String(error) }, 'peer.expelled')
+      this.#onExpelled(error as ServeError)
+    }
+  }
+
+  /** The first time a connection that breaks in between is tried again a few times; whatever else goes wrong is for the caller to know. */
+  async #connectFirst(): Promise<{ readonly whenGone: Promise<void> }> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#connectToController(this.#abort.signal)
+      } catch (error) {
+        if (attempt >= FIRST_ATTEMPTS || !isServeError(error, 'ERR_PEER_UNREACHABLE')) throw error
+      }
+    }
+  }
+
+  /** Resolves when the table is in force; `whenGone` when that connection is lost again. */
+  async #connectToController(signal: AbortSignal): Promise<{ readonly whenGone: Promise<void> }> {
+    const connection = await this.#dialAny(this.#init.claims.addresses, signal)
+    const pass = this.#credential === '' ? { ticket: this.#init.ticket } : { credential: this.#credential }
+    const { member, credential } = await enter(connection, { ...this.#common, pass, roles: this.#init.roles }, this.#clock, this.#turns)
+    requireRole(member, 'controller', 'leading the mesh')
+    if (credential !== undefined) this.#credential = credential
+    const { roles } = await readCredential(this.#credential, this.#init.claims.mesh, this.#init.verify)
+    this.#mayHost = roles.includes('replica')
+    this.#mayCall = roles.includes('caller')
+    this.#controllerId = member.peerId
+    member.link.onPort((port) => this.#takePort(port, member))
+    const control = this.#init.openControl(member.link.openPort(CONTROL_PORT), this.#handlersFor(member))
+    this.#seat = { member, control }
+    this.#intake?.unlistAll()
+    const whenGone = member.link.whenGone.then((end) => {
+      control.end(
+        () => new ServeError('ERR_NO_CONTROLLER', `the controller is out of reach (${end.reason})`, { outcome: 'started-unknown' }),
+      )
+      this.#far.remove(member.peerId, `the controller is out of reach (${end.reason})`)
+      if (this.#seat?.member !== member) return
+      this.#seat = undefined
+      this.#onSeat(undefined)
+    })
+    const { stop } = (await control.request('enter', { replicas: this.#room.replicaIds })) as { readonly stop: readonly string[] }
+    // What the controller has started elsewhere while it could not see this peer.
+    for (const replicaId of stop) void this.#room.stop(replicaId, HAND_OVER_MS)
+    this.#tellInventory()
+    this.#tellLoad(control)
+    this.#onSeat(member)
+    return { whenGone }
+  }
+
+  async #dialAny(addresses: readonly string[], signal: AbortSignal): Promise<PeerConnection> {
+    const failures: unknown[] = []
+    for (const address of addresses) {
+      try {
+        return await this.#init.transport.dial(address, signal)
+      } catch (error) {
+        signal.throwIfAborted()
+        failures.push(error)
+      }
+    }
+    throw new ServeError('ERR_NO_CONTROLLER', `the controller answers at none of ${addresses.join(', ')}`, { cause: failures[0] })
+  }
+
+  #handlersFor(controller: Member) {
+    const asController = <A extends readonly unknown[]>(what: string, work: (...args: A) => unknown) => {
+      return (...args: A): unknown => {
+        requireRole(controller, 'controller', what)
+        return work(...args)
+      }
+    }
+    const requests = new Map<string, (...args: never[]) => unknown>(
+      Object.entries({
+        table: asController('a routing table', (delta: TableDelta) => this.#takeTable(delta)),
+        start: asController('starting a replica', (spec: ReplicaSpec, isolation: string) => this.#startReplica(spec, isolation)),
+        stop: asController('stopping a replica', (replicaId: string, timeoutMs: number) => this.#room.stop(replicaId, timeoutMs)),
+        control: asController('controlling a replica', (replicaId: string, method: keyof ReplicaControl, argument: unknown) =>
+          this.#room.control(replicaId, method, argument),
+        ),
+      }),
+    )
+    const told = new Map<string, (value: never) => void>(
+      Object.entries({
+        peers: asController('news of peers', (entries: readonly PeerEntry[]) => this.#takePeers(entries)) as (value: never) => void,
+        abandon: asController('stopping a replica', (replicaId: string) => this.#room.abandon(replicaId)) as (value: never) => void,
+        credential: asController('a credential', (token: string) => {
+          this.#credential = token
+        }) as (value: never) => void,
+        bundles: asController('a list of bundles', (entries: readonly BundleListing[]) => this.#intake?.list(entries)) as (
+          value: never,
+        ) => void,
+        'bundles-unlisted': asController('a list of bundles', (digests: readonly string[]) => this.#intake?.unlist(digests)) as (
+          value: never,
+        ) => void,
+        revoked: asController('revocations', (ids: readonly string[]) => this.#takeRevoked(ids)) as (value: never) => void,
+      }),
+    )
+    return { requests, told }
+  }
+
+  #startReplica(spec: ReplicaSpec, isolation: string): Promise<unknown> {
+    if (this.#isClosing) throw new ServeError('ERR_PEER_UNREACHABLE', `backend ${spec.backend}: this peer leaves`)
+    return this.#room.start(spec, isolation)
+  }
+
+  /** @returns false when it does not fit to the table that is here */
+  #takeTable(delta: TableDelta): boolean {
+    const before = this.router.table
+    const table = applyDelta(before, delta)
+    if (table === undefined) return false
+    this.router.swap(table)
+    this.#queues.follow(table)
+    for (const name of before.endpoints.keys()) if (!table.endpoints.has(name)) this.#failCallsOf(name)
+    this.#far.refresh()
+    return true
+  }
+
+  #failCallsOf(endpoint: string): void {
+    for (const queue of this.#queues.queues.values()) {
+      queue.failAll(
+        () =>
+          new ServeError('ERR_ENDPOINT_NOT_FOUND', `endpoint ${endpoint} was deleted while the call waited`, { outcome: 'not-started' }),
+        (call) => call.endpoint === endpoint && !call.shadow,
+      )
+    }
+  }
+
+  #takeRevoked(ids: readonly string[]): void {
+    this.#revoked = new Set(ids)
+    for (const { link, ticketId } of this.#others.values()) if (this.#revoked.has(ticketId)) link.close('its ticket was revoked')
+  }
+
+  /** Links to all others that have replicas are kept; of two peers the one with the lower id dials. */
+  #takePeers(entries: readonly PeerEntry[]): void {
+    this.#entries = entries
+    for (const { id, ready } of entries) {
+      const link = id === this.#controllerId ? this.#seat?.member.link : this.#others.get(id)?.link
+      if (link !== undefined) this.#far.set(id, link, ready)
+      else if (id !== this.#controllerId && this.peerId < id && !this.#dialling.has(id)) void this.#keepDialling(id)
+    }
+    for (const [id, dial] of this.#dialling) if (!entries.some((entry) => entry.id === id)) dial.abort(new Error('the peer is gone'))
+  }
+
+  async #keepDialling(id: string): Promise<void> {
+    const abort = new AbortController()
+    this.#dialling.set(id, abort)
+    const connect = async (signal: AbortSignal): Promise<void> => {
+      const entry = this.#entries.find((candidate) => candidate.id === id)
+      if (entry === undefined) return abort.abort(new Error('the peer is gone'))
+      const connection = await this.#dialAny(entry.addresses, signal)
+      const { member } = await enter(connection, { ...this.#common, pass: { credential: this.#credential } }, this.#clock, this.#turns)
+      await this.#meet(member)
+    }
+    try {
+      await keepConnected({ connect }, abort.signal, this.#clock, this.#random)
+    } finally {
+      this.#dialling.delete(id)
+    }
+  }
+
+  async #greet(connection: PeerConnection): Promise<void> {
+    const gate: GateOptions = { ...this.#common, proof: () => this.#credential, isRevoked: (ticketId) => this.#revoked.has(ticketId) }
+    try {
+      void this.#meet(await admit(connection, gate, this.#clock, this.#turns))
+    } catch (error) {
+      this.#log.warn({ peer: connection.peerId, code: (error as ServeError).code, reason: (error as Error).message }, 'peer.refused')
+    }
+  }
+
+  /** A link to another peer stands. Resolves when it is gone. */
+  async #meet(member: Member): Promise<void> {
+    const { link, peerId } = member
+    this.#others.get(peerId)?.link.abort('the same peer has connected anew')
+    this.#others.set(peerId, member)
+    link.onPort((port) => this.#takePort(port, member))
+    const ready = this.#entries.find(({ id }) => id === peerId)?.ready
+    if (ready !== undefined) this.#far.set(peerId, link, ready)
+    const end = await link.whenGone
+    if (this.#others.get(peerId) !== member) return
+    this.#others.delete(peerId)
+    this.#far.remove(peerId, `peer ${member.card.name} is out of reach (${end.reason})`)
+  }
+
+  #takePort(port: VirtualPort, member: Member): void {
+    if (serveBackendPort(port, member, { queues: this.#queues.queues, table: () => this.router.table }, this.#turns)) return
+    const intake = this.#intake
+    if (intake !== undefined && serveBundlePort(port, member, { store: intake.store, isListed: (digest) => intake.isListed(digest) }))
+      return
+    throw new ServeError('ERR_UNSUPPORTED', `there is no port called ${port.name} on this peer`)
+  }
+
+  /** Peers before the controller, so that not all of many peers fetch from it. */
+  #bundleSources(holders: readonly string[]): BundleSource[] {
+    const sources = holders.flatMap((id) => {
+      const member = this.#others.get(id)
+      return member === undefined || member.link.isGone ? [] : [{ peerId: id, link: member.link }]
+    })
+    const seat = this.#seat
+    return seat === undefined ? sources : [...sources, { peerId: seat.member.peerId, link: seat.member.link }]
+  }
+
+  /** Once a second, while there is something to tell: the controller scales by the load of all. */
+  #tellLoad(control: PeerControl, before: Readonly<Record<string, number>> = {}): void {
+    if (this.#seat?.control !== control || this.#isClosing || !this.#mayCall) return
+    const { load } = this.#queues
+    if (Object.keys(load).length > 0 || Object.keys(before).length > 0) control.tell('load', load)
+    this.#stopLoad = this.#clock.after(LOAD_MS, () => this.#tellLoad(control, load))
+  }
+
+  #tellInventory(): void {
+    if (this.#isTelling || !this.#mayHost) return
+    this.#isTelling = true
+    this.#turns.soon(() => {
+      this.#isTelling = false
+      this.#seat?.control.tell('inventory', this.#room.ready)
+    })
+  }
+}

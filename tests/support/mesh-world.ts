@@ -1,0 +1,296 @@
+import { msgpackCodec } from '../../core/adapters/codec/index.ts'
+import { Client, ControlChannel, type InstancePlatform, LocalInstance, PeerInstance, servePeerClient } from '../../core/api/index.ts'
+import { ServeError, SILENT } from '../../core/base/index.ts'
+import { resolveHttpOptions } from '../../core/gateway/index.ts'
+import {
+  type BundleDesk,
+  type BundleIntakeOptions,
+  enter,
+  type Member,
+  MemoryNetwork,
+  MeshAuthority,
+  MeshHub,
+  MeshPeer,
+  type MeshRole,
+  type MeshSigner,
+  type PeekClaims,
+  readTicket,
+  type TicketOptions,
+  type VerifySigned,
+} from '../../core/mesh/index.ts'
+import type { Resources } from '../../core/model/index.ts'
+import { InProcessHost, type ReplicaCode } from '../../core/replica/index.ts'
+import { FakeClock, settle, testTurns } from './fake-clock.ts'
+import { MortalHost } from './mortal-host.ts'
+import { seededRandom } from './seeded-random.ts'
+
+export interface WorldPeer {
+  readonly name: string
+  readonly client: Client
+  readonly peer: MeshPeer
+  readonly host: MortalHost
+}
+
+export interface JoinWorld {
+  readonly ticket?: TicketOptions
+  /** A ticket that was made before, instead of a new one. */
+  readonly given?: string
+  readonly roles?: readonly MeshRole[]
+  readonly resources?: Resources
+  readonly labels?: Readonly<Record<string, string>>
+  /** Takes code by its digest, or none. @default as it comes */
+  readonly bundles?: BundleIntakeOptions
+}
+
+/** Signatures without cryptography, which would take turns that no fake clock knows of; the real ones have tests of their own. */
+const SIGNER: MeshSigner = {
+  publicKey: 'the key of the world',
+  sign: async (kind, claims) => `${kind}.${JSON.stringify(claims)}.signed`,
+}
+const peekClaims: PeekClaims = (token) => JSON.parse(token.slice(token.indexOf('.') + 1, token.lastIndexOf('.')))
+const verifySigned: VerifySigned = async (kind, token, publicKey) => {
+  if (token.startsWith(`${kind}.`) && token.endsWith('.signed') && publicKey === SIGNER.publicKey) return peekClaims(token)
+  throw new ServeError('ERR_TICKET_INVALID', 'not signed in this world')
+}
+
+/** Backends by the URL under which any node can load them. */
+const MODULES = new Map<string, unknown>()
+
+/** A whole mesh in this thread: one controller and peers over an in-memory network, under a fake clock. */
+export class MeshWorld {
+  readonly clock = new FakeClock()
+  readonly network: MemoryNetwork
+  readonly random = seededRandom(7)
+  readonly authority: MeshAuthority
+  readonly hub: MeshHub
+  readonly host: MortalHost
+  client: Client = undefined as never
+
+  private constructor(delayMs: readonly [number, number], bundles: BundleDesk | undefined) {
+    this.network = new MemoryNetwork({ delayMs }, this.clock, seededRandom(3))
+    this.authority = new MeshAuthority({
+      signer: SIGNER,
+      verify: verifySigned,
+      peek: peekClaims,
+      epochMs: this.#epochMs,
+      random: this.random,
+    })
+    this.host = this.#host()
+    this.hub = new MeshHub(
+      {
+        transport: this.network.join('controller'),
+        authority: this.authority,
+        card: { name: 'controller', runtime: 'node', incarnation: '1', machine: 'm', resources: { cpu: 4 }, labels: {}, isolations: [] },
+        bundles,
+        ...this.#common,
+      },
+      this.clock,
+      testTurns(),
+      SILENT,
+    )
+  }
+
+  /** @param bundles gives code and assets digests, so that they travel. Without it all nodes have the same files */
+  static async make(delayMs: readonly [number, number] = [0, 0], bundles?: BundleDesk): Promise<MeshWorld> {
+    const world = new MeshWorld(delayMs, bundles)
+    const options = { name: 'controller', http: undefined, fetchOptions: resolveHttpOptions({}), mesh: world.hub }
+    const instance = await LocalInstance.start(options, world.#platform(world.host))
+    await world.hub.open(
+      instance.controller,
+      (event) => instance.emit(event),
+      (port, member) => servePeerClient(instance, port, member, testTurns()),
+    )
+    world.client = new Client(instance)
+    return world
+  }
+
+  /** A target that every node can load, by name. */
+  module(name: string, target: unknown): ReplicaCode {
+    MODULES.set(`test:${name}`, target)
+    return { kind: 'module', url: `test:${name}`, exportName: 'default' }
+  }
+
+  /** A backend and an endpoint of one name. */
+  async serve(name: string, target: unknown, options: Parameters<Client['createBackend']>[2] = {}): Promise<void> {
+    const { url, exportName } = this.module(name, target) as { url: string; exportName: string }
+    const made = Object.freeze({ [Symbol.for('shoal.ModuleTarget')]: true, url, exportName })
+    await this.drive(this.client.createBackend(name, made as never, options))
+    await this.drive(this.client.createEndpoint(name, { backend: name, route: `/${name}` }))
+  }
+
+  async join(name: string, options: JoinWorld = {}): Promise<WorldPeer> {
+    const ticket = options.given ?? (await this.client.createTicket(options.ticket))
+    const host = this.#host()
+    const claims = await readTicket(ticket, verifySigned, peekClaims)
+    const peer = new MeshPeer(
+      {
+        transport: this.network.join(name),
+        ticket,
+        claims,
+        roles: options.roles,
+        card: {
+          name,
+          runtime: 'node',
+          incarnation: '1',
+          machine: 'm',
+          resources: options.resources ?? { cpu: 4 },
+          labels: options.labels ?? {},
+        },
+        hosts: new Map([['thread', host]]),
+        bundles: options.bundles,
+        ...this.#common,
+      },
+      this.clock,
+      testTurns(),
+      this.random,
+      SILENT,
+    )
+    const init = { peer, platform: this.#platform(host), http: undefined, fetchOptions: resolveHttpOptions({}) }
+    const instance = await this.drive(PeerInstance.join(init))
+    await this.settle()
+    return { name, client: new Client(instance), peer, host }
+  }
+
+  /** A member that says what the test makes it say. */
+  async stranger(name: string, options: JoinWorld = {}): Promise<{ readonly member: Member; readonly control: ControlChannel }> {
+    const ticket = await this.client.createTicket(options.ticket)
+    const connection = await this.network.join(name).dial('memory/controller', new AbortController().signal)
+    const card = {
+      name,
+      runtime: 'node',
+      incarnation: '1',
+      machine: 'm',
+      addresses: [],
+      resources: {},
+      labels: {},
+      isolations: ['thread'],
+    } as const
+    const { codec, verify, epochMs } = this.#common
+    const init = {
+      card: () => card,
+      linkOptions: { codec },
+      verify,
+      epochMs,
+      mesh: SIGNER.publicKey,
+      pass: { ticket },
+      roles: options.roles,
+    }
+    const { member } = await this.drive(enter(connection, init, this.clock, testTurns()))
+    const description = { form: 'function', methods: [], batchMethods: [], hasReconfigure: false, hasCheckHealth: false }
+    const requests = new Map<string, () => unknown>([
+      ['table', () => true],
+      ['start', () => description],
+      ['stop', () => undefined],
+    ])
+    const control = new ControlChannel(member.link.openPort('control'), { requests, told: new Map() })
+    await this.drive(control.request('enter', { replicas: [] }))
+    await this.settle()
+    return { member, control }
+  }
+
+  /** Which node each replica of a backend runs on. */
+  spread(tag: string): Record<string, number> {
+    const counts: Record<string, number> = {}
+    for (const id of ['controller', ...Object.keys(this.hub.peers)]) {
+      const count = this.hub.ledger.on(id).filter(({ backend }) => backend === tag).length
+      if (count > 0) counts[id] = count
+    }
+    return counts
+  }
+
+  /** Lets everything happen that needs no time but the network's. */
+  async settle(): Promise<void> {
+    for (let i = 0; i < 60; i++) {
+      await this.clock.advance(0)
+      await settle()
+    }
+  }
+
+  async advance(ms: number): Promise<void> {
+    await this.clock.advance(ms)
+    await this.settle()
+  }
+
+  /** Lets time pass in small steps until it is so. */
+  async until(isDone: () => boolean): Promise<void> {
+    for (let i = 0; i < 2_000; i++) {
+      if (isDone()) return
+      await this.clock.advance(50)
+      await settle(4)
+    }
+    throw new Error('waited 100 s in vain')
+  }
+
+  /** Waits for work that needs turns and, at most, so much time. */
+  async drive<T>(work: Promise<T>, mostMs = 60_000): Promise<T> {
+    let isDone = false
+    const done = (): void => {
+      isDone = true
+    }
+    work.then(done, done)
+    for (let i = 0; i < 200 && !isDone; i++) {
+      await this.clock.advance(0)
+      await settle()
+    }
+    for (let passed = 0; passed < mostMs && !isDone; passed += 20) {
+      await this.clock.advance(20)
+      await settle(4)
+    }
+    if (!isDone) throw new Error(`waited ${mostMs} ms in vain`)
+    return work
+  }
+
+  /** The code with which work fails. */
+  async codeOf(work: Promise<unknown>): Promise<string> {
+    return this.drive(work).then(
+      () => 'no failure',
+      (error: { code?: string }) => error.code ?? String(error),
+    )
+  }
+
+  /** A partition between a peer and everybody else. */
+  isolate(name: string, others: readonly string[]): void {
+    for (const other of others) this.network.partition(name, other)
+  }
+
+  readonly #epochMs = (): number => 1_800_000_000_000 + this.clock.nowMs()
+
+  get #common() {
+    return {
+      codec: msgpackCodec(),
+      verify: verifySigned,
+      openControl: (port: ConstructorParameters<typeof ControlChannel>[0], handlers: ConstructorParameters<typeof ControlChannel>[1]) =>
+        new ControlChannel(port, handlers),
+      epochMs: this.#epochMs,
+    }
+  }
+
+  #host(): MortalHost {
+    const inner = new InProcessHost(
+      {
+        load: async (code) => MODULES.get((code as { url: string }).url),
+        readBytes: async (url) => new TextEncoder().encode(url),
+        connect: () => ({ getHandle: () => undefined }),
+      },
+      this.clock,
+      testTurns(),
+    )
+    return new MortalHost(inner)
+  }
+
+  #platform(host: MortalHost): InstancePlatform {
+    return {
+      runtime: 'node',
+      clock: this.clock,
+      turns: testTurns(),
+      random: this.random,
+      log: SILENT,
+      hosts: new Map([['thread', host]]),
+      resources: { cpu: 4 },
+      readBytes: async (url) => new TextEncoder().encode(url),
+      callerOf: () => undefined,
+      toPortableCode: () => Promise.reject(new Error('nothing travels by value in this world')),
+      loadModule: async (url) => MODULES.get(url),
+    }
+  }
+}
