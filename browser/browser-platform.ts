@@ -17,6 +17,7 @@ export function browserPlatform(log: Logger, options: WebWorkerHostOptions = {})
     hosts: new Map<string, ReplicaHost>([['thread', threadHost(options)]]),
     resources: { cpu: navigator.hardwareConcurrency, gpu: 'gpu' in navigator ? 1 : 0, memoryBytes: memoryBytes() },
     readBytes,
+    callerOf: callerUrl,
     toPortableCode,
     loadModule: async (url, exportName) => (await import('./load-code.ts')).loadModule(url, exportName),
     mountMiddlewares: async (middlewares, gateway) => {
@@ -44,14 +45,10 @@ function threadHost(options: WebWorkerHostOptions): ReplicaHost {
   }
 }
 
-/**
- * A function or class as source; the parser is a chunk of its own, loaded with the first one. `calledFrom` is the public function that the user
- * called: relative addresses count from its caller, which the stack tells before the first wait.
- */
-export async function toPortableCode(tag: string, target: BackendTarget, calledFrom: (...args: never[]) => unknown): Promise<ReplicaCode> {
-  const base = callerUrl(calledFrom) ?? document.baseURI
+/** A function or class as source; the parser is a chunk of its own, loaded with the first one. Relative addresses count from `caller`. */
+export async function toPortableCode(tag: string, target: BackendTarget, caller: string | undefined): Promise<ReplicaCode> {
   const { portableCodeOf } = await import('./portable-code.ts')
-  return portableCodeOf(tag, target, base)
+  return portableCodeOf(tag, target, caller ?? document.baseURI)
 }
 
 /** What the browser admits: at most 8 GiB, and some say nothing; then what most machines have. */

@@ -1,6 +1,6 @@
 /** Shoal in a page: `import * as serve from 'shoal'`. */
 import { assetOf, Client, LocalInstance, type WaitOptions, waitFor } from '../core/api/index.ts'
-import { type Logger, nearestName, ServeError } from '../core/base/index.ts'
+import { type Logger, ServeError } from '../core/base/index.ts'
 import type { StateStore } from '../core/controller/index.ts'
 import type { HttpOptions, ResolvedHttpOptions } from '../core/gateway/index.ts'
 import type { MeshRole } from '../core/mesh/index.ts'
@@ -71,20 +71,17 @@ export interface ConnectOptions {
 }
 
 const START_OPTIONS = ['name', 'detached', 'http', 'mesh', 'storage', 'resources', 'logger', 'workerUrl'] as const
-/** Options of a socket. */
-const SOCKET_OPTIONS = ['host', 'port', 'tls', 'allowRemote', 'everyNode'] as const
-
 /**
  * Starts an instance in this page; its replicas are Web Workers. An option that is none: `ERR_INVALID_CONFIG`; one that a page cannot have:
  * `ERR_UNSUPPORTED`. It ends with the page.
  */
 export async function start(options: StartOptions = {}): Promise<Client> {
-  checkStartOptions(options)
+  if (!isStartable(options)) throw (await import('./start-options.ts')).whyNotStartable(options, START_OPTIONS)
   const log = options.logger ?? CONSOLE_LOGGER
   const { workerUrl } = options
   const platform = browserPlatform(log, workerUrl === undefined ? {} : { workerUrl: new URL(workerUrl, document.baseURI).href })
   // Without options the gateway can wait for the first fetch; with some, what is wrong in them is said now.
-  const fetchOptions = options.http ? await resolveFetchOptions(options.http) : () => resolveFetchOptions({})
+  const fetchOptions = options.http ? await resolveFetch(options.http) : () => resolveFetch({})
   const store = options.storage === undefined ? undefined : await openStore(options.storage)
   const instance = await LocalInstance.start(
     { name: options.name ?? 'default', http: undefined, fetchOptions, store },
@@ -112,6 +109,8 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
 export interface JoinOptions {
   /** Roles asked for, of those that the ticket grants. @default all of them */
   readonly roles?: readonly MeshRole[]
+  /** What runs here: code that has the digest which the controllers list, or only what `register` gave before. @default 'verified' */
+  readonly code?: 'verified' | 'named'
   /** Shown in the status. @default a name of the browser's making */
   readonly name?: string
 }
@@ -134,26 +133,12 @@ export function wait<T extends PromiseLike<unknown>>(
   return waitFor(responses, options, realClock)
 }
 
-function checkStartOptions(options: StartOptions): void {
-  if (typeof options !== 'object' || options === null)
-    throw new ServeError('ERR_INVALID_ARG_TYPE', `start: options must be an object, got ${typeof options}`)
-  for (const name of Object.keys(options)) {
-    if ((START_OPTIONS as readonly string[]).includes(name)) continue
-    const near = nearestName(name, START_OPTIONS)
-    throw new ServeError('ERR_INVALID_CONFIG', `start: option ${name} is unknown${near === undefined ? '' : `; did you mean ${near}`}`)
-  }
-  if (options.detached !== undefined && options.detached !== false)
-    throw new ServeError('ERR_UNSUPPORTED', 'start: a page has no processes, so there is no detached; start one on Node')
-  if (options.mesh !== undefined && options.mesh !== false)
-    throw new ServeError('ERR_UNSUPPORTED', 'start: option mesh is not built yet in a page; leave it out')
+function isStartable(options: StartOptions): boolean {
+  const isOff = (value: unknown): boolean => value === undefined || value === false
+  if (typeof options !== 'object' || options === null || !isOff(options.detached) || !isOff(options.mesh)) return false
+  return Object.keys(options).every((name) => (START_OPTIONS as readonly string[]).includes(name))
 }
 
-/** The page's own host is always served: no name can be rebound to a page. */
-async function resolveFetchOptions(given: HttpOptions): Promise<ResolvedHttpOptions> {
-  const socket = SOCKET_OPTIONS.find((name) => given[name] !== undefined)
-  if (socket !== undefined)
-    throw new ServeError('ERR_UNSUPPORTED', `start: http.${socket} needs a socket, which a page cannot open; client.fetch answers here`)
-  const own = globalThis.location?.host ?? ''
-  const { resolveHttpOptions } = await import('../core/gateway/index.ts')
-  return resolveHttpOptions({ ...given, hosts: [...(given.hosts ?? []), ...(own === '' ? [] : [own])] })
+async function resolveFetch(given: HttpOptions): Promise<ResolvedHttpOptions> {
+  return (await import('./fetch-options.ts')).resolveFetchOptions(given)
 }

@@ -1,4 +1,4 @@
-import { explainEnd, wrapControl } from '../core/adapters/comlink/index.ts'
+import { wrapControl } from '../core/adapters/comlink/index.ts'
 import { isServeError, ServeError } from '../core/base/index.ts'
 import { type HostedReplica, type ReplicaEnd, type ReplicaHost, type ReplicaSpec, startedFlagsSize } from '../core/replica/index.ts'
 import { realTurns } from './clock.ts'
@@ -31,7 +31,7 @@ export class WebWorkerHost implements ReplicaHost {
   }
 
   async start(spec: ReplicaSpec, signal: AbortSignal): Promise<HostedReplica> {
-    refuseLimits(spec)
+    if (spec.memoryLimitBytes !== undefined || Object.keys(spec.env).length > 0) throw (await sayWhy()).limitsUnsupported(spec)
     const { code } = spec
     if (code.kind === 'worker') return this.#startIn(() => madeByUser(spec, code.factory), spec, signal)
     const url = this.#workerUrl
@@ -63,15 +63,14 @@ export class WebWorkerHost implements ReplicaHost {
   }
 }
 
-/** The worker's script never ran. */
-function unloaded(message: string, cause?: unknown): ServeError {
-  return new ServeError('ERR_BACKEND_START_FAILED', message, { cause, details: { workerLoaded: false } })
-}
+/** What goes wrong is explained by a chunk of its own. */
+const sayWhy = (): Promise<typeof import('./start-errors.ts')> => import('./start-errors.ts')
 
+/** The worker's script never ran. */
 const isUnloaded = (error: unknown): error is ServeError => isServeError(error) && error.details?.workerLoaded === false
 
 async function startIn(make: MakeWorker, spec: ReplicaSpec, signal: AbortSignal, sharesMemory: boolean): Promise<HostedReplica> {
-  const worker = makeOrExplain(make, spec)
+  const worker = await makeOrExplain(make, spec)
   const { whenGone, end, wasLoaded } = watch(worker)
   const calls = new MessageChannel()
   const outbound = new MessageChannel()
@@ -101,21 +100,20 @@ async function startIn(make: MakeWorker, spec: ReplicaSpec, signal: AbortSignal,
     calls.port1.close()
     outbound.port1.close()
     if (aborted) throw reason
-    if (!wasLoaded()) throw unloaded(notLoaded(spec))
-    throw await explainEnd(error, spec, whenGone)
+    const { explainEnd, notLoaded } = await sayWhy()
+    throw wasLoaded() ? await explainEnd(error, spec, whenGone) : notLoaded(spec)
   } finally {
     signal.removeEventListener('abort', abort)
   }
 }
 
-function makeOrExplain(make: MakeWorker, spec: ReplicaSpec): Worker {
+async function makeOrExplain(make: MakeWorker, spec: ReplicaSpec): Promise<Worker> {
   try {
     return make(spec.replicaId)
-  } catch (cause) {
-    if (cause instanceof ServeError) throw cause
+  } catch (error) {
+    if (error instanceof ServeError) throw error
     // Another origin (SecurityError), or a page that requires trusted types (TypeError).
-    const said = cause instanceof Error ? cause.message : String(cause)
-    throw unloaded(`${notLoaded(spec)} (${said})`, cause)
+    throw (await sayWhy()).notLoaded(spec, error)
   }
 }
 
@@ -164,18 +162,4 @@ async function watchLock(name: string, whenGone: Promise<unknown>, onFree: () =>
   const waiting = new AbortController()
   void whenGone.then(() => waiting.abort())
   await navigator.locks.request(name, { signal: waiting.signal }, onFree).catch(() => undefined)
-}
-
-function refuseLimits({ backend, memoryLimitBytes, env }: ReplicaSpec): void {
-  if (memoryLimitBytes !== undefined)
-    throw new ServeError('ERR_UNSUPPORTED', `backend ${backend}: memoryLimitBytes needs Node; a page cannot bound a worker's memory`)
-  if (Object.keys(env).length > 0)
-    throw new ServeError('ERR_UNSUPPORTED', `backend ${backend}: env needs Node; in a page give values by initArgs or userConfig`)
-}
-
-function notLoaded({ backend, code }: ReplicaSpec): string {
-  if (code.kind === 'worker') {
-    return `backend ${backend}: the worker file given to serve.worker() could not be loaded: it is not there, is no JavaScript, or worker-src of the Content-Security-Policy refuses it; a bundler finds it only where the factory reads (Worker) => new Worker(new URL('./file.js', import.meta.url), { type: 'module' })`
-  }
-  return `backend ${backend}: the worker of shoal could not be loaded: its file is not there, or worker-src of the Content-Security-Policy refuses it (a one-file build needs worker-src blob:); serve a copy of dist/browser-worker.js from the page's own origin and name it by start({ workerUrl }), or make the worker yourself by serve.worker(); in Vite 6 and 7 set optimizeDeps.exclude: ['shoal']`
 }

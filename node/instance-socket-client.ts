@@ -12,9 +12,9 @@ const END_WAIT_MS = 10_000
 /** Attaches to the running instance of a name: `ERR_NO_INSTANCE`, `ERR_PROTOCOL_VERSION`. It keeps this process alive only while something is open. */
 export async function attachToInstance(name: string): Promise<RemoteInstance> {
   const link = await connectToSocket(name)
-  const { toPortableCode } = nodePlatform(SILENT)
+  const { callerOf, toPortableCode } = nodePlatform(SILENT)
   try {
-    return await RemoteInstance.attach(link, { clock: realClock, turns: realTurns, toPortableCode, whenEnded })
+    return await RemoteInstance.attach(link, { clock: realClock, turns: realTurns, callerOf, toPortableCode, whenEnded })
   } catch (error) {
     link.close()
     throw error

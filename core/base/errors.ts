@@ -1,4 +1,4 @@
-import { ERROR_FACTS, type ErrorCode, type ErrorFacts } from './error-facts.ts'
+import { ERROR_KINDS, type ErrorCode } from './error-kinds.ts'
 
 /**
  * What is known about a failed call: `not-started` no user code saw it, it may be sent again; `started-unknown` it may have run in whole or in
@@ -33,8 +33,8 @@ export class ServeError extends Error {
 
   constructor(code: ErrorCode, message: string, options: ServeErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
-    const [, , kind]: ErrorFacts = ERROR_FACTS[code]
-    if (kind !== undefined) Object.setPrototypeOf(this, ARGUMENT_PROTOTYPES[kind])
+    const kind = ERROR_KINDS[code]
+    if (kind !== 'Error') Object.setPrototypeOf(this, ARGUMENT_PROTOTYPES[kind])
     this.code = code
     if (options.outcome !== undefined) this.outcome = options.outcome
     if (options.retryAfterMs !== undefined) this.retryAfterMs = options.retryAfterMs
@@ -61,18 +61,11 @@ Object.defineProperty(TaskError.prototype, 'name', { value: 'TaskError', configu
 Object.defineProperty(TaskError.prototype, TASK_BRAND, { value: true })
 
 /** Argument errors keep the platform's class in their prototype chain, with a ServeError's name and brand on top. */
-const ARGUMENT_PROTOTYPES = Object.freeze({
-  TypeError: Object.create(TypeError.prototype, {
-    constructor: { value: ServeError },
-    name: { value: 'TypeError' },
-    [SERVE_BRAND]: { value: true },
-  }),
-  RangeError: Object.create(RangeError.prototype, {
-    constructor: { value: ServeError },
-    name: { value: 'RangeError' },
-    [SERVE_BRAND]: { value: true },
-  }),
-})
+const ARGUMENT_PROTOTYPES = Object.freeze({ TypeError: brandedPrototype(TypeError), RangeError: brandedPrototype(RangeError) })
+
+function brandedPrototype({ name, prototype }: ErrorConstructor): object {
+  return Object.create(prototype, { constructor: { value: ServeError }, name: { value: name }, [SERVE_BRAND]: { value: true } })
+}
 
 /** True for a {@link ServeError} of any copy of the package; with `code`, only for that code. */
 export function isServeError(error: unknown, code?: ErrorCode): error is ServeError {
@@ -81,4 +74,15 @@ export function isServeError(error: unknown, code?: ErrorCode): error is ServeEr
 
 function hasBrand(value: unknown, brand: symbol): boolean {
   return typeof value === 'object' && value !== null && (value as Record<symbol, unknown>)[brand] === true
+}
+
+/** The same error with another outcome. */
+export function withOutcome(error: ServeError, outcome: Outcome): ServeError {
+  const { code, message, cause, retryAfterMs, details } = error
+  return new ServeError(code, message, {
+    cause,
+    outcome,
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
+    ...(details !== undefined && { details }),
+  })
 }

@@ -12,6 +12,12 @@ export function nearestName(name: string, candidates: Iterable<string>): string 
   return best
 }
 
+/** The end of a message about a name that is none: `; did you mean x`, or nothing. */
+export function didYouMean(name: string, candidates: Iterable<string>): string {
+  const nearest = nearestName(name, candidates)
+  return nearest === undefined ? '' : `; did you mean ${nearest}`
+}
+
 /** Levenshtein distance by one rolling row. */
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, i) => i)

@@ -16,7 +16,6 @@ import type { JsonLimits } from '../request/index.ts'
 import { BackendQueue, type CallTarget, type QueueLimits, serveOutboundOnCall } from '../router/index.ts'
 import { answersWithin } from './answers-within.ts'
 import type { Autoscaler } from './autoscaler.ts'
-import { portabilityOf } from './portability.ts'
 import type { Ledger } from './resource-ledger.ts'
 import { RestartPolicy } from './restart-policy.ts'
 
@@ -327,8 +326,7 @@ export class BackendSupervisor {
     const host = this.#seams.hosts.get(replicaOptions.isolation)
     if (host === undefined)
       throw new ServeError('ERR_UNSUPPORTED', `backend ${tag}: isolation '${replicaOptions.isolation}' is not available here`)
-    const portability = portabilityOf(spec.code, spec.initArgs)
-    this.#seams.ledger.take(tag, id, replicaOptions.resources, { options: replicaOptions, portability })
+    this.#seams.ledger.take(tag, id, replicaOptions.resources, { options: replicaOptions, code: spec.code, initArgs: spec.initArgs })
     this.#starting++
     this.#tell(id, 'starting')
     let hosted: HostedReplica

@@ -1,4 +1,4 @@
-import { didYouMean, type Logger, ServeError, sleep } from '../base/index.ts'
+import { didYouMean, type Logger, ServeError } from '../base/index.ts'
 import {
   type BackendEntry,
   type EndpointEntry,
@@ -30,10 +30,6 @@ import type { StateEdit, StateStore } from './state-store.ts'
 
 /** An edit of what is kept, made by the code that only a controller with a store loads. */
 type Keep = (state: typeof import('./stored-state.ts')) => StateEdit
-
-/** First and longest wait before a stored backend that did not start is tried again, in milliseconds; it doubles in between. */
-const FIRST_RETRY_MS = 1_000
-const LONGEST_RETRY_MS = 60_000
 
 import type { RolloutOptions, RolloutResult } from './rollout.ts'
 
@@ -280,18 +276,19 @@ export class Controller {
    * logged and tried again. Called once, before any edit. `ERR_STORAGE` when the store cannot be read.
    */
   async restore(): Promise<void> {
-    const { store, log } = this.#seams
+    const { clock, log, store } = this.#seams
     if (store === undefined) return
-    const { forgetEndpoint, readState } = await import('./stored-state.ts')
+    const { forgetEndpoint, readState, startStored } = await import('./restore.ts')
     const { backends, endpoints, deployed, orphans } = readState(await store.load())
-    for (const spec of backends) this.#enlist(this.#supervise(spec))
+    const supervisors = backends.map((spec) => this.#enlist(this.#supervise(spec)))
     for (const entry of endpoints) this.#endpoints.set(entry.name, entry)
     for (const tag of deployed.backends) this.#ownedBackends.add(tag)
     for (const name of deployed.endpoints) this.#ownedEndpoints.add(name)
     for (const name of orphans) log.warn({ endpoint: name }, 'endpoint.not-restored')
     await this.#save(...orphans.map((name) => () => forgetEndpoint(name)))
     this.#swapTable()
-    await Promise.all(backends.map((spec) => this.#startStored(spec, FIRST_RETRY_MS)))
+    const seams = { clock, log, renew: (spent: BackendSupervisor) => this.#renew(spent), signal: this.#abort.signal }
+    await Promise.all(supervisors.map((supervisor) => startStored(supervisor, seams)))
   }
 
   /**
@@ -443,34 +440,16 @@ export class Controller {
     return new BackendSupervisor(spec, { ...this.#seams, router: this.router, onChange: (event) => this.#onChange(event) })
   }
 
-  #enlist(supervisor: BackendSupervisor): void {
+  #enlist(supervisor: BackendSupervisor): BackendSupervisor {
     this.#supervisors.set(supervisor.spec.tag, supervisor)
     this.#queues.set(supervisor.spec.tag, supervisor.queue)
-  }
-
-  async #startStored({ tag }: BackendSpec, retryMs: number): Promise<void> {
-    const supervisor = this.#supervisors.get(tag)
-    try {
-      await supervisor?.start()
-    } catch (error) {
-      this.#seams.log.error(
-        { backend: tag, retryMs, error: error instanceof Error ? error.message : String(error) },
-        'backend.restore-failed',
-      )
-      void this.#startAgain(tag, supervisor, retryMs)
-    }
+    return supervisor
   }
 
   /** A supervisor that has failed is spent; another takes its place, unless an edit was faster. */
-  async #startAgain(tag: string, spent: BackendSupervisor | undefined, retryMs: number): Promise<void> {
-    try {
-      await sleep(this.#seams.clock, retryMs, this.#abort.signal)
-    } catch {
-      return
-    }
-    if (spent === undefined || this.#supervisors.get(tag) !== spent) return
-    this.#enlist(this.#supervise(spent.spec))
-    await this.#startStored(spent.spec, Math.min(retryMs * 2, LONGEST_RETRY_MS))
+  #renew(spent: BackendSupervisor): BackendSupervisor | undefined {
+    if (this.#supervisors.get(spent.spec.tag) !== spent) return undefined
+    return this.#enlist(this.#supervise(spent.spec))
   }
 
   /** Nothing is acknowledged that would not outlive this process. `ERR_STORAGE`. */

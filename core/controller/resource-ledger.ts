@@ -1,5 +1,6 @@
 import { ServeError } from '../base/index.ts'
 import type { ResolvedReplicaOptions, ResolvedResources } from '../model/index.ts'
+import type { ReplicaCode } from '../replica/index.ts'
 
 /** Rounding of sums of fractions of a processor. */
 export const SLACK = 1e-9
@@ -18,8 +19,9 @@ export type Portability = 'process' | 'machine' | 'anywhere'
 /** Where a replica may run, beyond what it asks for. */
 export interface ReplicaWishes {
   readonly options: ResolvedReplicaOptions
-  /** How far its code and files can travel. */
-  readonly portability: Portability
+  /** What would have to travel. */
+  readonly code: ReplicaCode
+  readonly initArgs: readonly unknown[]
 }
 
 /**

@@ -81,7 +81,8 @@ export interface GroupSeat {
 
 interface Other {
   readonly send: (message: GroupMessage) => void
-  heardAtMs: number
+  /** Own beats since it was last heard: none are counted while this side is asleep, so waking up takes nobody for gone. */
+  silentBeats: number
   /** What it has durably, as far as it said so. */
   vector: VersionVector
   /** The same and what was sent to it since. */
@@ -171,7 +172,7 @@ export class ControllerGroup {
     if (this.#others.size >= MAX_OTHERS && !this.#others.has(controllerId)) {
       throw new ServeError('ERR_BACK_PRESSURE', `controller ${controllerId}: ${MAX_OTHERS} others are connected; run fewer controllers`)
     }
-    const other: Other = { send, heardAtMs: this.#clock.nowMs(), vector: {}, assumed: {} }
+    const other: Other = { send, silentBeats: 0, vector: {}, assumed: {} }
     this.#others.set(controllerId, other)
     if (!this.#known.has(controllerId)) {
       this.#known.add(controllerId)
@@ -248,7 +249,10 @@ export class ControllerGroup {
   #tick(): void {
     if (this.#isClosed) return
     this.#stopTick = this.#clock.after(GROUP_BEAT_MS, () => this.#tick())
-    for (const other of this.#others.values()) this.#beatTo(other)
+    for (const other of this.#others.values()) {
+      other.silentBeats++
+      this.#beatTo(other)
+    }
     this.#settleWaiting()
     const nowMs = this.#clock.nowMs()
     // Who was asleep itself has missed what others said: it doubts itself first.
@@ -266,7 +270,7 @@ export class ControllerGroup {
   }
 
   #receive(from: string, other: Other, message: GroupMessage): void {
-    other.heardAtMs = this.#clock.nowMs()
+    other.silentBeats = 0
     switch (message.kind) {
       case 'beat':
         return this.#takeBeat(from, other, message)
@@ -416,8 +420,7 @@ export class ControllerGroup {
 
   #settleWaiting(): void {
     if (this.#waiting.size === 0) return
-    const nowMs = this.#clock.nowMs()
-    const connected = [...this.#others.values()].filter(({ heardAtMs }) => nowMs - heardAtMs < GROUP_LEASE_MS)
+    const connected = [...this.#others.values()].filter(({ silentBeats }) => silentBeats * GROUP_BEAT_MS <= GROUP_LEASE_MS)
     for (const edit of this.#waiting) {
       if (connected.length > 0 && !connected.some(({ vector }) => covers(vector, edit.last))) continue
       this.#waiting.delete(edit)

@@ -30,6 +30,7 @@ export {
   type GroupSeat,
 } from './controller-group.ts'
 export { encodeFrame, FRAME_HEAD_BYTES, FRAME_VERSION, FrameKind, MAX_FRAME_PAYLOAD } from './frame.ts'
+export { GROUP_PORT, isGroupMessage, seatController, serveGroupPort } from './group-port.ts'
 export { DEFAULT_MAX_MESSAGE_BYTES, Link, type LinkEnd, type LinkOptions, MAX_ADMISSION_BYTES, SILENCE_MS } from './link.ts'
 export { MemoryNetwork, type MemoryNetworkOptions } from './memory-network.ts'
 export { type HubController, MeshHub, type MeshHubInit, type PeerEntry, type PeerEvent, type PeerStatus } from './mesh-hub.ts'

@@ -1,4 +1,12 @@
-import { betterNode, type Ledger, type PlacementNode, type PlacementRequest, place, type ReplicaWishes } from '../controller/index.ts'
+import {
+  betterNode,
+  type Ledger,
+  type PlacementNode,
+  type PlacementRequest,
+  place,
+  portabilityOf,
+  type ReplicaWishes,
+} from '../controller/index.ts'
 import { type ResolvedResources, resolveReplicaOptions } from '../model/index.ts'
 
 /** What the ledger knows of a node beyond its replicas. */
@@ -32,7 +40,8 @@ export class MeshLedger implements Ledger {
 
   take(backend: string, replicaId: string, asked: ResolvedResources, wishes?: ReplicaWishes): void {
     const { placement, isolation } = wishes?.options ?? resolveReplicaOptions({})
-    const request = { backend, resources: asked, placement, isolation, portability: wishes?.portability ?? ('process' as const) }
+    const portability = wishes === undefined ? ('process' as const) : portabilityOf(wishes.code, wishes.initArgs)
+    const request = { backend, resources: asked, placement, isolation, portability }
     const nodeId = place(request, this.#view())
     this.giveBack(replicaId)
     this.#placed.set(replicaId, { nodeId, request })
@@ -69,7 +78,13 @@ export class MeshLedger implements Ledger {
   /** One replica that would be better off elsewhere, so that surplus follows those who join; undefined when all is even. */
   nextMove(): { readonly replicaId: string; readonly backend: string } | undefined {
     const view = this.#view()
+    // Least replicas of a backend on any node: a look at the others is worth it only for who has two more.
+    const least = new Map<string, number>()
     for (const [replicaId, { nodeId, request }] of this.#placed) {
+      const { backend } = request
+      const fewest = least.get(backend) ?? Math.min(...view.map(({ replicasOf }) => replicasOf[backend] ?? 0))
+      least.set(backend, fewest)
+      if ((this.#seen.get(nodeId)?.replicasOf[backend] ?? 0) - fewest < 2) continue
       if (betterNode(request, nodeId, view) !== undefined) return { replicaId, backend: request.backend }
     }
     return undefined

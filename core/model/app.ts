@@ -3,7 +3,8 @@ import { type BackendConfig, resolveBackendConfig } from './backend-config.ts'
 import { resolveExposure } from './endpoint-config.ts'
 import { ANYTHING, describeValue, type FieldRules, isRecord, readFields, requireName } from './field-rules.ts'
 import { type ReplicaOptions, resolveReplicaOptions } from './replica-options.ts'
-import { type KnownNames, requireBackend, resolveShadow, resolveTraffic } from './traffic-policy.ts'
+import { resolveShadow, resolveTraffic } from './traffic-edits.ts'
+import { type KnownNames, requireBackend } from './traffic-policy.ts'
 
 /** A backend of an app, as `createBackend` takes it. */
 export interface AppBackend {

@@ -89,19 +89,7 @@ export function resolveAutoscaling(given: unknown, base?: ResolvedAutoscaling): 
       { details: { field: 'autoscaling.minReplicas', minReplicas, maxReplicas } },
     )
   }
-  return Object.freeze({
-    minReplicas,
-    maxReplicas,
-    targetOngoingRequests: fields.targetOngoingRequests ?? previous.targetOngoingRequests,
-    upscaleDelayMs: fields.upscaleDelayMs ?? previous.upscaleDelayMs,
-    downscaleDelayMs: fields.downscaleDelayMs ?? previous.downscaleDelayMs,
-    downscaleToZeroDelayMs: fields.downscaleToZeroDelayMs ?? previous.downscaleToZeroDelayMs,
-    lookBackMs: fields.lookBackMs ?? previous.lookBackMs,
-    upscalingFactor: fields.upscalingFactor ?? previous.upscalingFactor,
-    downscalingFactor: fields.downscalingFactor ?? previous.downscalingFactor,
-    panicThreshold: fields.panicThreshold ?? previous.panicThreshold,
-    panicWindowMs: fields.panicWindowMs ?? previous.panicWindowMs,
-  })
+  return Object.freeze({ ...previous, ...fields, minReplicas, maxReplicas })
 }
 
 /** The delay in force for the step from one replica to none, in milliseconds. */

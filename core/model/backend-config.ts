@@ -11,7 +11,7 @@ import {
   RECORD,
   readFields,
 } from './field-rules.ts'
-import { cloneFrozen, sameData } from './frozen-data.ts'
+import { cloneFrozen } from './frozen-data.ts'
 
 /** What a user may set of a backend, at `createBackend` and, field by field, at `updateBackendConfig`. `undefined` means not given. */
 export interface BackendConfig {
@@ -131,29 +131,25 @@ export const BACKEND_DEFAULTS: ResolvedBackendConfig = Object.freeze({
 
 /**
  * Checks what a user gave and fills it up from `base`, the config in force, or from the defaults. `userConfig` is cloned and frozen; when it is
- * the same data as before, the result holds the very object of `base`. A count of replicas that was not given now is moved into the bounds of
+ * the same data as before, as `isSame` tells, the result holds the very object of `base`. A count of replicas that was not given now is moved into the bounds of
  * `autoscaling`.
  * Throws `ERR_INVALID_ARG_TYPE` (no plain object), `ERR_INVALID_CONFIG` (unknown key, type, range) or `ERR_NOT_SERIALIZABLE` (`userConfig`).
  */
-export function resolveBackendConfig(given: unknown, base: ResolvedBackendConfig = BACKEND_DEFAULTS): ResolvedBackendConfig {
+export function resolveBackendConfig(
+  given: unknown,
+  base: ResolvedBackendConfig = BACKEND_DEFAULTS,
+  isSame: (a: unknown, b: unknown) => boolean = Object.is,
+): ResolvedBackendConfig {
   const fields = readFields<BackendConfig>('backend config', given, RULES)
   const autoscaling = chooseAutoscaling(fields.autoscaling, base.autoscaling)
   return Object.freeze({
+    ...base,
+    ...fields,
     numReplicas: chooseCount(fields.numReplicas, base.numReplicas, autoscaling),
     maxBatchSize: orNone(fields.maxBatchSize, base.maxBatchSize),
-    batchWaitTimeoutMs: fields.batchWaitTimeoutMs ?? base.batchWaitTimeoutMs,
     maxConcurrentQueries: orNone(fields.maxConcurrentQueries, base.maxConcurrentQueries),
-    maxQueuedRequests: fields.maxQueuedRequests ?? base.maxQueuedRequests,
-    maxQueuedBytes: fields.maxQueuedBytes ?? base.maxQueuedBytes,
-    requestTimeoutMs: fields.requestTimeoutMs ?? base.requestTimeoutMs,
-    streamIdleTimeoutMs: fields.streamIdleTimeoutMs ?? base.streamIdleTimeoutMs,
-    idempotent: fields.idempotent ?? base.idempotent,
-    userConfig: chooseUserConfig(fields.userConfig, base.userConfig),
+    userConfig: chooseUserConfig(fields.userConfig, base.userConfig, isSame),
     autoscaling,
-    healthCheckPeriodMs: fields.healthCheckPeriodMs ?? base.healthCheckPeriodMs,
-    healthCheckTimeoutMs: fields.healthCheckTimeoutMs ?? base.healthCheckTimeoutMs,
-    gracefulShutdownTimeoutMs: fields.gracefulShutdownTimeoutMs ?? base.gracefulShutdownTimeoutMs,
-    startTimeoutMs: fields.startTimeoutMs ?? base.startTimeoutMs,
   })
 }
 
@@ -197,8 +193,8 @@ function chooseCount(given: number | undefined, previous: number, autoscaling: R
   throw invalidField('backend config', 'numReplicas', given, `within the bounds of autoscaling, ${minReplicas} to ${maxReplicas}`)
 }
 
-function chooseUserConfig(given: unknown, previous: unknown): unknown {
+function chooseUserConfig(given: unknown, previous: unknown, isSame: (a: unknown, b: unknown) => boolean): unknown {
   if (given === undefined) return previous
   const userConfig = cloneFrozen(given, 'userConfig')
-  return sameData(userConfig, previous) ? previous : userConfig
+  return isSame(userConfig, previous) ? previous : userConfig
 }

@@ -10,6 +10,9 @@ export interface FieldRule {
 /** One rule for every field of `T`; a field without a rule is unknown. */
 export type FieldRules<T> = { readonly [K in keyof T]-?: FieldRule }
 
+/** The fields that were given: one that is `undefined` was not. */
+export type GivenFields<T> = { readonly [K in keyof T]?: Exclude<T[K], undefined> }
+
 /** Longest delay a platform timer takes, in milliseconds: some 24.8 days. */
 export const MAX_DELAY_MS = 2_147_483_647
 
@@ -69,7 +72,7 @@ export function isRecord(value: unknown): value is Readonly<Record<string, unkno
  * put before the names of its fields (`autoscaling.`). Throws `ERR_INVALID_ARG_TYPE` when it is no plain object, `ERR_INVALID_CONFIG` for an
  * unknown key (with the nearest known one) or a value that its rule refuses.
  */
-export function readFields<T extends object>(subject: string, given: unknown, rules: FieldRules<T>, path = ''): Partial<T> {
+export function readFields<T extends object>(subject: string, given: unknown, rules: FieldRules<T>, path = ''): GivenFields<T> {
   if (given === undefined) return {}
   if (!isRecord(given)) {
     const name = path === '' ? subject : `${subject}: ${path.slice(0, -1)}`
@@ -85,7 +88,7 @@ export function readFields<T extends object>(subject: string, given: unknown, ru
     fields[key] = value
   }
   // The rules have seen every value.
-  return fields as Partial<T>
+  return fields as GivenFields<T>
 }
 
 /** Reads an object whose keys the user chooses; each value must pass the rule. The copy is frozen. */

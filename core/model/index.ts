@@ -22,7 +22,7 @@ export {
 export { chooseBackend, chooseByShardKey, shadowsFor } from './choose-backend.ts'
 export { type EndpointOptions, type ResolvedEndpointOptions, type ResolvedExposure, resolveEndpointOptions } from './endpoint-config.ts'
 export { describeValue, isRecord, requireName } from './field-rules.ts'
-export { cloneFrozen, sameData } from './frozen-data.ts'
+export { cloneFrozen } from './frozen-data.ts'
 export {
   ISOLATIONS,
   type Isolation,
@@ -42,17 +42,15 @@ export {
   publicEndpoint,
   type RoutingTable,
 } from './routing-table.ts'
+export { sameData } from './same-data.ts'
 export { drawOfShardKey } from './shard-key.ts'
+export { resolveShadow, resolveTraffic, withShadow, withTraffic } from './traffic-edits.ts'
 export {
   type KnownNames,
   namesBackend,
   policyOf,
   requireBackend,
-  resolveShadow,
-  resolveTraffic,
   type ShadowShare,
   type TrafficPolicy,
   type TrafficShare,
-  withShadow,
-  withTraffic,
 } from './traffic-policy.ts'

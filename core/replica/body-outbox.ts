@@ -1,4 +1,3 @@
-import { toErrorEnvelope } from '../base/index.ts'
 import { BODY, BODY_END } from '../request/index.ts'
 import type { Upload } from '../service/index.ts'
 import type { CallPort } from './call-port.ts'
@@ -47,6 +46,7 @@ export class BodyOutbox {
     } catch (error) {
       if (this.#isStopped) return
       this.stop()
+      const { toErrorEnvelope } = await import('./body-error.ts')
       this.#port.post([BODY_END, this.#id, toErrorEnvelope(error)])
       this.#onError(error)
     } finally {

@@ -1,4 +1,4 @@
-import { type Clock, type ErrorEnvelope, fromErrorEnvelope, isServeError, ServeError } from '../base/index.ts'
+import { type Clock, type ErrorEnvelope, fromErrorEnvelope, isServeError, type ServeError, withOutcome } from '../base/index.ts'
 import {
   AnswerKind,
   CANCEL,
@@ -119,6 +119,11 @@ export class CallLane implements Loaded {
 
   get hasRoom(): boolean {
     return this.#outstanding < this.#window && !this.#isResting
+  }
+
+  /** Calls that may be handed over at once, as things are. */
+  get window(): number {
+    return this.#window
   }
 
   get load(): number {
@@ -242,7 +247,7 @@ export class CallLane implements Loaded {
       const error = isServeError(cause, 'ERR_PAYLOAD_TOO_LARGE')
         ? cause
         : notSerializable(culprit === 'data' ? call.data : argsOf(call.meta), culprit, cause)
-      this.#owner.onError(call, withOutcome(error))
+      this.#owner.onError(call, withOutcome(error, 'not-started'))
       this.#owner.onDone(call, nowMs)
     }
   }
@@ -360,7 +365,7 @@ export class CallLane implements Loaded {
   /** The rest of the body is lost: a call without an answer so far fails with the reason; else its handler decides. */
   #breakOff(call: Call, error: unknown): void {
     if (call.state !== CallState.SENT || !isServeError(error)) return
-    call.cancel(new ServeError(error.code, error.message, { cause: error.cause, outcome: 'started-unknown' }))
+    call.cancel(withOutcome(error, 'started-unknown'))
   }
 
   #openStream(call: Call, head: ResponseHead | undefined): void {
@@ -387,14 +392,6 @@ export class CallLane implements Loaded {
 /** What another node says of a call that it did not take: full, or without a replica. */
 function isRefusal({ code, outcome }: ServeError): boolean {
   return outcome === 'not-started' && (code === 'ERR_BACK_PRESSURE' || code === 'ERR_OUT_OF_REACH' || code === 'ERR_NO_REPLICA')
-}
-
-const withOutcome = (error: ServeError): ServeError => {
-  return new ServeError(error.code, error.message, {
-    cause: error.cause,
-    outcome: 'not-started',
-    ...(error.details && { details: error.details }),
-  })
 }
 
 const argsOf = (meta: unknown): unknown => (meta as { readonly a?: unknown }).a

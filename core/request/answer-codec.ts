@@ -1,5 +1,6 @@
 import { ServeError } from '../base/index.ts'
-import { asBytes, ownBytes, whyNotJson } from './body.ts'
+import { whyNotJson } from './body.ts'
+import { asBytes, ownBytes } from './bytes.ts'
 import { flatHeaders } from './flat-headers.ts'
 import { AnswerKind, type ResponseHead } from './frames.ts'
 import { isResponse, LightResponse } from './light-response.ts'

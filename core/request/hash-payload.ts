@@ -1,4 +1,4 @@
-import { asBytes } from './body.ts'
+import { asBytes } from './bytes.ts'
 import { isPlainObject } from './travel.ts'
 
 /** Deepest nesting and most parts of a value that is hashed. */

@@ -1,4 +1,4 @@
-import { asBytes } from './body.ts'
+import { asBytes } from './bytes.ts'
 import { flatHeaders } from './flat-headers.ts'
 import type { ResponseHead } from './frames.ts'
 

@@ -1,4 +1,4 @@
-import { bytesOf } from './body.ts'
+import { bytesOf } from './bytes.ts'
 import type { ResponseHead } from './frames.ts'
 
 /** Statuses whose answers have no body. */

@@ -1,5 +1,6 @@
 import { ServeError } from '../base/index.ts'
-import { asBytes, bytesOf, fieldsOf, formDataOf, lastValues, textOf, whyNotJson } from './body.ts'
+import { fieldsOf, formDataOf, lastValues, whyNotJson } from './body.ts'
+import { asBytes, bytesOf, textOf } from './bytes.ts'
 import type { CallMeta, HandleMeta } from './frames.ts'
 import { unpackHandleMeta } from './handle-meta.ts'
 

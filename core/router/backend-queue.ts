@@ -60,7 +60,7 @@ export class BackendQueue implements CallOwner, LaneOwner {
   readonly #turns: Turns
   readonly #random: Random
   readonly #queue = new CallQueue()
-  /** Calls that only a replica of this node may take: those with reach 'node', and those of other nodes. */
+  /** Calls that only a replica of this node may take: those with reach 'node' or 'thread', and those of other nodes. */
   readonly #near = new CallQueue()
   readonly #wheel: DeadlineWheel
   #limits: QueueLimits
@@ -182,7 +182,7 @@ export class BackendQueue implements CallOwner, LaneOwner {
     call.arrivedAtMs = nowMs
     call.deadlineAtMs = nowMs + (call.timeoutMs ?? limits.requestTimeoutMs)
     call.sizeBytes = call.upload === undefined ? roughSizeBytes(call.data) : call.upload.heldBytes
-    if (call.reach === 'node' && this.#refuseNear(call)) return
+    if (staysHere(call) && this.#refuseNear(call)) return
     if ((this.#open >= this.#slots || this.#closed) && this.#refuse(call, nowMs)) return
     if (this.#poison?.isActive && this.#refusePoison(call, this.#poison)) return
     counters.admitted++
@@ -417,7 +417,7 @@ export class BackendQueue implements CallOwner, LaneOwner {
   }
 
   #queueOf(call: Call): CallQueue {
-    return call.reach === 'node' ? this.#near : this.#queue
+    return staysHere(call) ? this.#near : this.#queue
   }
 
   #setLanes(lanes: CallLane[]): void {
@@ -557,6 +557,8 @@ function honest(call: Call, error: ServeError): ServeError {
   if (call.reruns === 0 || error.outcome !== 'not-started') return error
   return withOutcome(error, 'started-unknown')
 }
+
+const staysHere = ({ reach }: Call): boolean => reach === 'node' || reach === 'thread'
 
 /** What was moved to a replica, or has begun to stream to it, is gone with it. */
 function canBeSentAgain({ data, transfer, upload }: Call): boolean {

@@ -1,12 +1,10 @@
-import { nearestName, ServeError } from '../base/index.ts'
+import { didYouMean, ServeError } from '../base/index.ts'
 import { type LivingArgument, TO_LIVING } from '../replica/index.ts'
 import {
   AnswerKind,
   asBytes,
   bytesOf,
   type CallMeta,
-  encodeHttpHead,
-  flatHeaders,
   isPlainObject,
   packHandleMeta,
   type ResponseHead,
@@ -164,7 +162,8 @@ export class ServeHandle {
       const resolvedArgs = args === undefined ? undefined : await resolveValues(args)
       if (ServeResponse.isCancelled(response)) return
       if (resolvedData instanceof Request) {
-        const { meta, body } = await this.#packRequest(resolvedData)
+        const { packRequest } = await import('./pack-request.ts')
+        const { meta, body } = await packRequest(resolvedData, this.#options.methodName ?? '')
         this.#send(response, meta, body, undefined, true)
       } else {
         this.#send(response, packHandleMeta(this.#metaOf(resolvedArgs)), resolvedData, transfer)
@@ -172,20 +171,6 @@ export class ServeHandle {
     } catch (error) {
       ServeResponse.fail(response, error)
     }
-  }
-
-  /** A Request passed to `remote()` reaches the handler as a Request: its head as text, its body as bytes. */
-  async #packRequest(request: Request): Promise<{ meta: string; body: Uint8Array | undefined }> {
-    const body = request.body === null ? undefined : new Uint8Array(await request.arrayBuffer())
-    const meta = encodeHttpHead({
-      rendered: false,
-      callMethod: this.#options.methodName ?? '',
-      httpMethod: request.method,
-      url: request.url,
-      requestId: (request as { readonly id?: string }).id ?? '',
-      rawHeaders: flatHeaders(request.headers),
-    })
-    return { meta, body }
   }
 }
 
@@ -292,11 +277,7 @@ function checkOptions(options: HandleOptions): void {
     throw new ServeError('ERR_INVALID_ARG_TYPE', `handle options must be an object, got ${String(options)}`)
   for (const name of Object.keys(options)) {
     if ((OPTION_NAMES as readonly string[]).includes(name)) continue
-    const near = nearestName(name, OPTION_NAMES)
-    throw new ServeError(
-      'ERR_INVALID_ARG_VALUE',
-      `handle option ${name} does not exist${near === undefined ? '' : `; did you mean ${near}`}`,
-    )
+    throw new ServeError('ERR_INVALID_ARG_VALUE', `handle option ${name} does not exist${didYouMean(name, OPTION_NAMES)}`)
   }
   const { timeoutMs, methodName, shardKey, reach } = options
   if (reach !== undefined && reach !== 'thread' && reach !== 'node' && reach !== 'mesh') {

@@ -3,5 +3,6 @@ export { BackendQueue, type BackendQueueOptions, type CallCounters, type QueueLi
 export { type GuestCallsInit, serveGuestCalls } from './guest-calls.ts'
 export { type CallTarget, type HandleOptions, ServeHandle } from './handle.ts'
 export { OutboundCalls, serveOutbound } from './outbound-calls.ts'
+export { serveOutboundOnCall } from './outbound-door.ts'
 export { type EndpointCounters, Router } from './router.ts'
 export { partsOf, ServeResponse } from './serve-response.ts'

@@ -1,5 +1,5 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
-import { ServeError } from '../../core/base/index.ts'
+import { isMeshRole, MESH_ROLES, type MeshRole } from '../../core/mesh/index.ts'
 import { describeError } from './output.ts'
 
 const DEFAULT_NAME = 'default'
@@ -44,9 +44,8 @@ function buildProgram(setExitCode: (code: number) => void): Command {
     .argument('<file>', 'module whose default export is a function of a client, or defineApp()')
     .option('--port <port>', 'port of the gateway; 0 takes any free one', toPort)
     .option('--storage <folder>', 'keep the state in this folder')
-    .option('--mesh [scope]', 'take peers')
+    .option('--mesh [scope]', 'take peers: on loopback, or with lan on every interface', toMeshScope)
     .action(async (file: string, _options, command: Command) => {
-      refuseMesh(command)
       const { runCommand } = await import('./run-command.ts')
       setExitCode(await runCommand(file, merged(command)))
     })
@@ -54,9 +53,8 @@ function buildProgram(setExitCode: (code: number) => void): Command {
     .description('start an instance in the background')
     .option('--port <port>', 'port of the gateway; 0 takes any free one', toPort)
     .option('--storage <folder>', 'keep the state in this folder')
-    .option('--mesh [scope]', 'take peers')
+    .option('--mesh [scope]', 'take peers: on loopback, or with lan on every interface', toMeshScope)
     .action(async (_options, command: Command) => {
-      refuseMesh(command)
       const { startCommand } = await import('./start-command.ts')
       await startCommand(merged(command))
     })
@@ -91,27 +89,32 @@ function buildProgram(setExitCode: (code: number) => void): Command {
       const { shutdownCommand } = await import('./instance-commands.ts')
       await shutdownCommand(merged(command))
     })
+  named(program.command('ticket'))
+    .description('print a ticket with which a peer may join an instance')
+    .option('--roles <roles>', 'what the peer may do, by commas (default: replica,caller)', toRoles)
+    .option('--ttl <ms>', 'how long it may be redeemed in milliseconds (default: 600000)', toMilliseconds)
+    .option('--uses <n>', 'how many peers may join with it (default: 1)', toCount)
+    .action(async (_options, command: Command) => {
+      const { ticketCommand } = await import('./ticket-command.ts')
+      await ticketCommand(merged(command))
+    })
   program
     .command('join')
-    .description('join a mesh (not built yet)')
-    .argument('<ticket>', 'file with the ticket, or -')
-    .option('--http <port>', 'open a gateway too', toPort)
-    .option('--yes', 'do not ask')
+    .description('join the instance that issued a ticket, until Ctrl+C')
+    .argument('[ticket]', 'the ticket; - reads standard input; without it the environment variable SHOAL_TICKET')
+    .option('--http <port>', 'open a gateway too; 0 takes any free port', toPort)
+    .option('--name <name>', 'name of this peer in the status (default: host and process id)')
+    .option('--roles <roles>', 'fewer roles than the ticket grants, by commas', toRoles)
+    .option('--mesh [scope]', 'where other peers reach this one: on loopback, or with lan on every interface', toMeshScope)
+    .option('--yes', 'do not ask', false)
+    .option('--json', 'print JSON', false)
     .exitOverride()
-    .action(() => Promise.reject(noMesh('join')))
-  program
-    .command('ticket')
-    .description('make a ticket for a peer (not built yet)')
-    .exitOverride()
-    .action(() => Promise.reject(noMesh('ticket')))
+    .action(async (ticket: string | undefined, _options, command: Command) => {
+      const { joinCommand } = await import('./join-command.ts')
+      setExitCode(await joinCommand(ticket, merged(command)))
+    })
   return program
 }
-
-function refuseMesh(command: Command): void {
-  if (command.opts().mesh !== undefined) throw noMesh('--mesh')
-}
-
-const noMesh = (what: string): ServeError => new ServeError('ERR_UNSUPPORTED', `${what} is not built yet; the mesh comes later`)
 
 function toPort(text: string): number {
   const port = Number(text)
@@ -123,4 +126,22 @@ function toMilliseconds(text: string): number {
   const ms = Number(text)
   if (/^\d+$/.test(text) && Number.isSafeInteger(ms)) return ms
   throw new InvalidArgumentError('It must be a number of milliseconds.')
+}
+
+function toCount(text: string): number {
+  const count = Number(text)
+  if (/^\d+$/.test(text) && Number.isSafeInteger(count) && count > 0) return count
+  throw new InvalidArgumentError('It must be 1 or more.')
+}
+
+/** `--mesh` takes a word or none, so a file behind it would be taken for one. */
+function toMeshScope(text: string): 'lan' {
+  if (text === 'lan') return text
+  throw new InvalidArgumentError('It must be lan, or be left out; arguments come before --mesh.')
+}
+
+function toRoles(text: string): readonly MeshRole[] {
+  const roles = text.split(',').map((role) => role.trim())
+  if (roles.every(isMeshRole)) return roles
+  throw new InvalidArgumentError(`They must be some of ${MESH_ROLES.join(',')}.`)
 }

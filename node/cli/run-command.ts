@@ -12,17 +12,19 @@ export interface RunCommandOptions {
   readonly name: string
   readonly port?: number
   readonly storage?: string
+  readonly mesh?: true | 'lan'
   readonly json: boolean
 }
 
 /** `shoal run`: an instance in this process with the app of a file, until a signal drains it. Gives the exit code. */
-export async function runCommand(file: string, { name, port, storage, json }: RunCommandOptions): Promise<number> {
+export async function runCommand(file: string, { name, port, storage, mesh, json }: RunCommandOptions): Promise<number> {
   const whenAsked = whenAskedToStop()
   const app = await loadApp(file)
   const client = await start({
     name,
     ...(port !== undefined && { http: { port } }),
     ...(storage !== undefined && { storage }),
+    ...(mesh !== undefined && { mesh }),
     logger: pino({ name: 'shoal', level: 'warn' }, pino.destination({ fd: 2, sync: true })) as Logger,
   })
   const whenOver = Promise.race([whenAsked, whenEnded(client)])

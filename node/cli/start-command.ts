@@ -5,16 +5,18 @@ export interface StartCommandOptions {
   readonly name: string
   readonly port?: number
   readonly storage?: string
+  readonly mesh?: true | 'lan'
   readonly json: boolean
 }
 
 /** `shoal start`: a detached instance. */
-export async function startCommand({ name, port, storage, json }: StartCommandOptions): Promise<void> {
+export async function startCommand({ name, port, storage, mesh, json }: StartCommandOptions): Promise<void> {
   const client = await start({
     name,
     detached: true,
     ...(port !== undefined && { http: { port } }),
     ...(storage !== undefined && { storage }),
+    ...(mesh !== undefined && { mesh }),
   })
   const url = client.http?.url
   await client.close()

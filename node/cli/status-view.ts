@@ -42,11 +42,11 @@ function viewEndpoints({ endpoints }: InstanceStatus): string {
 }
 
 function viewNodes({ nodes }: InstanceStatus): string {
-  const rows = Object.entries(nodes).map(([id, { runtime, roles, rttMs, resources }]) => {
+  const rows = Object.entries(nodes).map(([id, { name, runtime, roles, rttMs, resources }]) => {
     const memory = resources.memoryBytes === undefined ? '' : `${(resources.memoryBytes / 2 ** 30).toFixed(1)} GiB`
-    return [id, runtime, roles.join(' '), String(resources.cpu ?? 0), memory, `${rttMs} ms`]
+    return [name, id, runtime, roles.join(' '), String(resources.cpu ?? 0), memory, `${rttMs} ms`]
   })
-  return table([['node', 'runtime', 'roles', 'cpu', 'memory', 'rtt'], ...rows], [3, 4, 5])
+  return table([['node', 'id', 'runtime', 'roles', 'cpu', 'memory', 'rtt'], ...rows], [4, 5, 6])
 }
 
 const percent = (share: number): string => `${Math.round(share * 10_000) / 100} %`

@@ -1,5 +1,5 @@
 /** The scenarios, numbered as the goals they measure. */
-export const GOAL_IDS = ['G1', 'G2', 'G3', 'G4', 'G5', 'G6', 'G7', 'G8', 'G9', 'G10', 'G11', 'G14'] as const
+export const GOAL_IDS = ['G1', 'G2', 'G3', 'G4', 'G5', 'G6', 'G7', 'G8', 'G9', 'G10', 'G11', 'G12', 'G13', 'G14', 'SCALE-OUT'] as const
 export type GoalId = (typeof GOAL_IDS)[number]
 
 /** How long each phase of a measurement lasts. Fixed for a whole run, so contenders are measured alike. */
@@ -29,6 +29,10 @@ export interface Metrics {
   readonly dropped?: number
   /** Rate of the second, larger setting: 1 MB after 64 KB, two replicas after one. */
   readonly secondRate?: number
+  /** Gain over one process, as a share of what the cores allow. */
+  readonly efficiency?: number
+  /** From `join` to the first answer, in milliseconds. */
+  readonly joinMs?: number
 }
 export type MetricName = keyof Metrics
 

@@ -49,6 +49,7 @@ const get = 'http/get'
 const post = 'http/post'
 const closed = 'batching/closed'
 const open = 'batching/open'
+const between = 'mesh'
 
 /** Throughput of the batching model, items a second. */
 const modelRate = (size: number): number => (size * 1_000) / (2 + 0.05 * size)
@@ -159,6 +160,26 @@ export const checks: readonly Check[] = [
   { goal: 'G11', label: 'answered / 4,000 a second', value: figure(open, 'shoal', 'rate', 4_000), full: atLeast(0.97) },
   { goal: 'G11', label: 'p50, ms', value: figure(open, 'shoal', 'loadedP50', 1_000), full: atMost(5.5) },
   { goal: 'G11', label: 'p99, ms', value: figure(open, 'shoal', 'loadedP99', 1_000), full: atMost(14) },
+  { goal: 'G12', label: 'mesh: rate / moleculer TCP', value: ratio(between, 'shoal inline', ['moleculer TCP']), full: atLeast(1.15) },
+  { goal: 'G12', label: 'mesh: rate / ws + msgpackr', value: ratio(between, 'shoal inline', ['ws + msgpackr']), full: atLeast(0.85) },
+  {
+    goal: 'G12',
+    label: 'mesh: rate / libp2p, one send per frame',
+    value: ratio(between, 'shoal inline', ['libp2p, one send per frame']),
+    full: atLeast(3.3),
+  },
+  {
+    goal: 'G12',
+    label: 'mesh: rate / libp2p, one stream per call',
+    value: ratio(between, 'shoal inline', ['libp2p, one stream per call']),
+    full: atLeast(25),
+  },
+  {
+    goal: 'G13',
+    label: 'mesh, one by one: p50 / moleculer TCP',
+    value: ratio(between, 'shoal inline', ['moleculer TCP'], 'sequentialP50'),
+    full: atMost(1.4),
+  },
   {
     goal: 'G14',
     label: '2 replicas / 1',

@@ -92,3 +92,43 @@ export interface HonoModule {
 export interface HonoServerModule {
   serve(options: object, listening: (address: { port: number }) => void): { close(done?: () => void): void }
 }
+export interface MsgpackrModule {
+  pack(value: unknown): Uint8Array
+  unpack(bytes: Uint8Array): unknown
+}
+interface WebSocketLike {
+  on(event: 'open', listener: () => void): void
+  on(event: 'message', listener: (data: Uint8Array) => void): void
+  send(data: Uint8Array): void
+}
+export interface WsModule {
+  readonly WebSocket: new (url: string, options: object) => WebSocketLike
+  readonly WebSocketServer: new (
+    options: object,
+  ) => {
+    on(event: 'listening', listener: () => void): void
+    on(event: 'connection', listener: (socket: WebSocketLike) => void): void
+    address(): { readonly port: number }
+  }
+}
+export interface MoleculerModule {
+  readonly ServiceBroker: new (
+    options: object,
+  ) => {
+    createService(schema: {
+      name: string
+      actions: Readonly<Record<string, (context: { readonly params: { readonly x: unknown } }) => unknown>>
+    }): void
+    start(): Promise<void>
+    waitForServices(name: string, timeoutMs: number): Promise<unknown>
+    call(action: string, params: object): Promise<unknown>
+  }
+}
+
+/** The TCP transporter of moleculer with static addresses. `ports`: of the server and of the caller, with a comma between. */
+export function moleculerOptions(nodeID: 'server' | 'caller', ports: string): object {
+  const [server, caller] = ports.split(',')
+  const urls = [`tcp://127.0.0.1:${server}/server`, `tcp://127.0.0.1:${caller}/caller`]
+  const port = Number(nodeID === 'server' ? server : caller)
+  return { nodeID, logger: false, transporter: { type: 'TCP', options: { udpDiscovery: false, port, urls, gossipPeriod: 0.2 } } }
+}

@@ -9,10 +9,14 @@ export interface ShoalClient {
   createBackend(tag: string, target: unknown, options?: object): Promise<void>
   createEndpoint(name: string, options: object): Promise<void>
   getHandle(name: string): ShoalHandle
+  updateBackendConfig(tag: string, config: object): Promise<void>
+  createTicket(options?: object): Promise<string>
+  status(): Promise<{ readonly nodes: object }>
   close(): Promise<void>
 }
-interface Shoal {
+export interface Shoal {
   start(options: object): Promise<ShoalClient>
+  join(ticket: string, options?: object): Promise<ShoalClient>
 }
 
 const built = new URL('../../dist/node.js', import.meta.url)
@@ -37,11 +41,15 @@ export function isShoalStale(): boolean {
   })
 }
 
-/** A fresh instance with every default on. This process is a child of the benchmark, its fourth argument says where Shoal is from. */
-export async function startShoal(options: object = { http: false }): Promise<ShoalClient> {
+/** The public interface. This process is a child of the benchmark, its fourth argument says where Shoal is from. */
+export async function loadShoal(): Promise<Shoal> {
   const source = whichShoal(process.argv[5] as ShoalSource | undefined)
-  const shoal = (await import((source === 'dist' ? built : sources).href)) as Shoal
-  return shoal.start(options)
+  return (await import((source === 'dist' ? built : sources).href)) as Shoal
+}
+
+/** A fresh instance with every default on. */
+export async function startShoal(options: object = { http: false }): Promise<ShoalClient> {
+  return (await loadShoal()).start(options)
 }
 
 /** One backend behind one endpoint of the same name, called through its handle. */

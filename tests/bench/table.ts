@@ -42,6 +42,8 @@ export function groupTable(group: Group, names: readonly string[], rounds: reado
     figureColumn('calls/message', 'callsPerMessage', 1),
     figureColumn('average batch', 'averageBatch', 1),
     figureColumn('dropped', 'dropped', 0),
+    rangeColumn('efficiency', (name) => values(name, 'efficiency'), 2),
+    rangeColumn('join to first answer ms', (name) => values(name, 'joinMs'), 0),
   ]
   const measured = names
     .filter((name) => rounds.some((round) => round.get(group.id, name) !== undefined))

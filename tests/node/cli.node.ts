@@ -71,7 +71,7 @@ describe('shoal on the command line', function () {
       ['a name that is taken', ['run', fixture('cli-app.ts'), '--port', '0', '--name', 'app'], 'ERR_INSTANCE_EXISTS'],
       ['an address where nobody listens', ['status', '--url', 'http://127.0.0.1:1'], 'ERR_PEER_UNREACHABLE'],
       ['a file without an app', ['deploy', fixture('adder.ts'), '--name', 'app'], 'ERR_INVALID_ARG_TYPE'],
-      ['what is not built yet', ['ticket'], 'ERR_UNSUPPORTED'],
+      ['a ticket of an instance that takes no peers', ['ticket', '--name', 'app'], 'ERR_UNSUPPORTED'],
     ] as const) {
       it(`says ${what} in one line and ends with 1`, async () => {
         const { code, stdout, stderr } = await runCli(args)

@@ -34,6 +34,8 @@ export class MeshRun {
   /** How often each call was run. */
   readonly #runs = new Map<number, number>()
   readonly #outcomes = new Map<number, unknown>()
+  /** Who waits for each call. */
+  readonly #callers = new Map<number, WorldPeer['client']>()
   /** Every event, with its time: the same for the same seed. */
   readonly trace: string[] = []
   #sent = 0
@@ -78,6 +80,7 @@ export class MeshRun {
     else if (dice < 0.86) await this.#oneOf(this.#peers)?.host.alive[0]?.die()
     else if (dice < 0.89 && this.#peers.length < 4) await this.#join()
     else if (dice < 0.92 && this.#peers.length > 1) await this.#leave()
+    else if (dice < 0.94 && this.#peers.length > 1) this.#crash()
     await this.#world.clock.advance(this.#random() * 400)
   }
 
@@ -87,7 +90,7 @@ export class MeshRun {
     world.network.heal()
     const names = this.#peers.map(({ name }) => name).sort()
     await world.until(() => Object.keys(world.hub.peers).sort().join() === names.join())
-    await world.until(() => this.#outcomes.size === this.#sent)
+    await world.until(() => [...this.#callers.keys()].every((id) => this.#outcomes.has(id)))
     const total = (): number => Object.values(world.spread('work')).reduce((sum, count) => sum + count, 0)
     const alive = (): number => [world.host, ...this.#peers.map(({ host }) => host)].reduce((sum, host) => sum + host.alive.length, 0)
     await world
@@ -119,8 +122,9 @@ export class MeshRun {
 
   #call(): void {
     const id = this.#sent++
-    const client = this.#oneOf([this.#world.client, ...this.#peers.map((peer) => peer.client)])
-    const handle = client?.getHandle('work', { missingOk: true }) as unknown as { remote(data: unknown): Promise<unknown> }
+    const client = this.#oneOf([this.#world.client, ...this.#peers.map((peer) => peer.client)]) ?? this.#world.client
+    this.#callers.set(id, client)
+    const handle = client.getHandle('work', { missingOk: true }) as unknown as { remote(data: unknown): Promise<unknown> }
     handle.remote(id).then(
       (value) => this.#outcomes.set(id, value),
       (error: { code?: string }) => this.#outcomes.set(id, error.code ?? error),
@@ -130,6 +134,14 @@ export class MeshRun {
   async #join(): Promise<void> {
     this.#world.network.heal()
     this.#peers.push(await this.#world.join(`p${this.#names++}`))
+  }
+
+  /** A peer is gone without a word, and with it whoever has called from it. */
+  #crash(): void {
+    const [peer] = this.#peers.splice(Math.floor(this.#random() * this.#peers.length), 1)
+    if (peer === undefined) return
+    this.#world.network.crash(peer.name)
+    for (const [id, client] of this.#callers) if (client === peer.client && !this.#outcomes.has(id)) this.#callers.delete(id)
   }
 
   async #leave(): Promise<void> {

@@ -1,5 +1,5 @@
-import { type Endpoint, expose, releaseProxy, transfer, wrap } from 'comlink'
-import { type ErrorEnvelope, fromErrorEnvelope, ServeError, toErrorEnvelope } from '../../base/index.ts'
+import { type Endpoint, releaseProxy, transfer, wrap } from 'comlink'
+import { type ErrorEnvelope, fromErrorEnvelope, ServeError } from '../../base/index.ts'
 import type { ReplicaControl, ReplicaEnd, ReplicaSpec, ReplicaUsage, RuntimeLimits, TargetDescription } from '../../replica/index.ts'
 
 /** What a replica's thread offers. Results and errors are plain data: comlink and structured clone lose code and cause of an error. */
@@ -18,27 +18,8 @@ export interface ControlPorts {
   readonly lifeLock?: string | undefined
 }
 
-type Reply<T> = { readonly value: T } | { readonly error: ErrorEnvelope }
+export type Reply<T> = { readonly value: T } | { readonly error: ErrorEnvelope }
 type Wire = Record<keyof ControlTarget, (...args: never[]) => Promise<Reply<unknown>>>
-
-/** The methods that may be called from the other side, and nothing else of the object. */
-const METHODS = ['start', 'configure', 'reconfigure', 'checkHealth', 'ping', 'usage'] as const
-
-/** Offers a replica's control on its thread's channel. */
-export function exposeControl(target: ControlTarget, endpoint: Endpoint): void {
-  const wire: Record<string, (...args: unknown[]) => Promise<Reply<unknown>>> = {}
-  for (const name of METHODS) {
-    const method = target[name] as (...args: unknown[]) => Promise<unknown>
-    wire[name] = async (...args) => {
-      try {
-        return { value: await method.apply(target, args) }
-      } catch (error) {
-        return { error: toErrorEnvelope(error) }
-      }
-    }
-  }
-  expose(wire, endpoint)
-}
 
 /**
  * The host's end. comlink never settles a call whose other side is gone, so each is raced with the end of the replica and fails with

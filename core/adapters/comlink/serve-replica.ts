@@ -9,7 +9,8 @@ import {
   ReplicaService,
 } from '../../replica/index.ts'
 import { OutboundCalls, ServeHandle } from '../../router/index.ts'
-import { type ControlPorts, exposeControl } from './control-link.ts'
+import type { ControlPorts } from './control-link.ts'
+import { exposeControl } from './expose-control.ts'
 
 /** The ports of a replica, as its own side sees them. */
 export interface OpenedPorts {

@@ -41,6 +41,7 @@ describe('RemoteInstance', () => {
   const remotePlatform = {
     clock,
     turns,
+    callerOf: () => undefined,
     toPortableCode: () => Promise.reject(new ServeError('ERR_BACKEND_NOT_PORTABLE', 'not in this test')),
     whenEnded: async () => {},
   }
@@ -62,6 +63,7 @@ describe('RemoteInstance', () => {
       hosts: new Map([['thread', host]]),
       resources: { cpu: 1 },
       readBytes: async () => new Uint8Array(),
+      callerOf: remotePlatform.callerOf,
       toPortableCode: remotePlatform.toPortableCode,
       loadModule: load,
     }

@@ -56,8 +56,24 @@ describe('a group of controllers', () => {
     const bench = await GroupBench.pair()
     bench.passes = () => false
     const edit = bench.group('c0').edit([{ key: 'k', value: 1 }])
-    await bench.advance(5_500)
+    await bench.advance(6_000)
     expect((await edit)?.sequence).to.equal(1)
+  })
+
+  it('takes no other controller for gone because it was asleep itself', async () => {
+    const bench = await GroupBench.pair()
+    bench.passes = (_from, _to, message) => message.kind !== 'delta'
+    const now = bench.clock.nowMs.bind(bench.clock)
+    bench.clock.nowMs = () => now() + 60_000
+    let isDone = false
+    void bench
+      .group('c0')
+      .edit([{ key: 'k', value: 1 }])
+      .then(() => {
+        isDone = true
+      })
+    await bench.advance(3_000)
+    expect(isDone).to.equal(false)
   })
 
   it('hands over to a standby, under a greater term and with the state, 5 s after the acting one was last seen', async () => {

@@ -3,7 +3,7 @@ import { MeshLedger } from '../../../core/mesh/index.ts'
 import { resolveReplicaOptions, resolveResources } from '../../../core/model/index.ts'
 
 const options = resolveReplicaOptions({})
-const wishes = { options, portability: 'anywhere' } as const
+const wishes = { options, code: { kind: 'module', url: 'https://a.test/m.js', exportName: 'default' }, initArgs: [] } as const
 
 function ledgerOf(...ids: string[]) {
   const ledger = new MeshLedger()

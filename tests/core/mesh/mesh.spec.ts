@@ -92,6 +92,19 @@ describe('a mesh', () => {
     expect(most).to.equal(2)
   })
 
+  for (const reach of ['node', 'thread'] as const) {
+    it(`keeps a call with reach '${reach}' on its node: ERR_OUT_OF_REACH where no replica is`, async () => {
+      const world = await MeshWorld.make()
+      const p = await world.join('p', { roles: ['caller'] })
+      await world.serve('echo', echo)
+      const handle = p.client.getHandle('echo').options({ reach })
+      expect(await world.codeOf(handle.remote(1) as unknown as Promise<unknown>)).to.equal('ERR_OUT_OF_REACH')
+      if (reach === 'thread') return
+      const here = world.client.getHandle('echo').options({ reach }).remote(1) as unknown as Promise<unknown>
+      expect(await world.drive(here)).to.equal(1)
+    })
+  }
+
   it('carries what the handler throws, with its code and cause', async () => {
     const world = await MeshWorld.make()
     await world.join('p', { roles: ['replica'] })

@@ -7,6 +7,7 @@ import {
   downscaleToZeroDelayMsOf,
   type ResolvedAutoscaling,
   resolveBackendConfig,
+  sameData,
   toPublicConfig,
 } from '../../../core/model/index.ts'
 
@@ -202,13 +203,13 @@ describe('backend config', () => {
 
     it('keeps the very object when an update gives the same data', () => {
       const base = resolveBackendConfig({ userConfig: { a: [1, new Date(5)], b: new Map([['k', new Uint8Array([1])]]) } })
-      const same = resolveBackendConfig({ userConfig: { b: new Map([['k', new Uint8Array([1])]]), a: [1, new Date(5)] } }, base)
+      const same = resolveBackendConfig({ userConfig: { b: new Map([['k', new Uint8Array([1])]]), a: [1, new Date(5)] } }, base, sameData)
       expect(same.userConfig).to.equal(base.userConfig)
     })
 
     it('is another object when an update gives other data', () => {
       const base = resolveBackendConfig({ userConfig: { a: new Uint8Array([1]) } })
-      const other = resolveBackendConfig({ userConfig: { a: new Uint8Array([2]) } }, base)
+      const other = resolveBackendConfig({ userConfig: { a: new Uint8Array([2]) } }, base, sameData)
       expect(other.userConfig).not.to.equal(base.userConfig)
     })
   })

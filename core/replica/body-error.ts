@@ -1,0 +1,2 @@
+/** Loaded when a body breaks off on its way to a replica. */
+export { toErrorEnvelope } from '../base/index.ts'

@@ -1,0 +1,118 @@
+import { createInterface } from 'node:readline/promises'
+import { text } from 'node:stream/consumers'
+import { pino } from 'pino'
+import { peekClaims, verifySigned } from '../../core/adapters/tickets/index.ts'
+import type { Client } from '../../core/api/index.ts'
+import { type Logger, ServeError } from '../../core/base/index.ts'
+import { type MeshRole, readTicket, type TicketClaims } from '../../core/mesh/index.ts'
+import { join } from '../index.ts'
+import { resolveMeshOptions } from '../mesh-hub.ts'
+import { bold, dim, printLine } from './output.ts'
+import { whenAskedToStop } from './stop-signals.ts'
+
+/** Where a ticket is read that no argument names. */
+const TICKET_VARIABLE = 'SHOAL_TICKET'
+
+export interface JoinCommandOptions {
+  readonly http?: number
+  readonly name?: string
+  readonly roles?: readonly MeshRole[]
+  readonly mesh?: true | 'lan'
+  readonly yes: boolean
+  readonly json: boolean
+}
+
+/** `shoal join`: a peer in this process until a signal, which hands its replicas over and leaves. Gives the exit code. */
+export async function joinCommand(given: string | undefined, options: JoinCommandOptions): Promise<number> {
+  const { http, name, roles, mesh, json } = options
+  const ticket = await ticketOf(given)
+  const claims = await readTicket(ticket, verifySigned, peekClaims)
+  if (!(await isWanted(claims, options))) return 1
+  const whenAsked = whenAskedToStop()
+  let expel = (_code: string): void => {}
+  const whenExpelled = new Promise<string>((resolve) => {
+    expel = resolve
+  })
+  const joining = join(ticket, {
+    ...(name !== undefined && { name }),
+    ...(roles !== undefined && { roles }),
+    ...(http !== undefined && { http: { port: http } }),
+    ...(mesh !== undefined && { mesh: { listen: resolveMeshOptions(mesh).listen } }),
+    logger: tellingOfExpulsion(expel),
+  })
+  // A signal while it still dials ends it: there is nothing to hand over.
+  const client = await Promise.race([joining, whenAsked])
+  if (client === undefined) {
+    joining.then((late) => late.close()).catch(() => undefined)
+    return 0
+  }
+  try {
+    await announce(client, claims, options)
+    const code = await Promise.race([whenAsked, whenExpelled])
+    if (code !== undefined)
+      throw new ServeError('ERR_FORBIDDEN', `this peer is not welcome any more (${code}); join again with a new ticket`)
+    if (!json && process.stdout.isTTY) await printLine(dim('handing replicas over and leaving; the same again stops at once'))
+    return 0
+  } finally {
+    await client.close()
+  }
+}
+
+/** From standard input, the environment or, where every user of the machine can read it in the list of processes, the arguments. */
+async function ticketOf(given: string | undefined): Promise<string> {
+  if (given === '-') return (process.stdin.isTTY ? await ask('ticket: ') : await text(process.stdin)).trim()
+  if (given !== undefined) {
+    process.stderr.write(`warning: a ticket among the arguments can be read by every user of this machine; use - or ${TICKET_VARIABLE}\n`)
+    return given.trim()
+  }
+  const ticket = process.env[TICKET_VARIABLE]?.trim() ?? ''
+  // Replicas see no environment, but programs that are started from here would.
+  delete process.env[TICKET_VARIABLE]
+  if (ticket === '') throw new ServeError('ERR_TICKET_INVALID', `there is no ticket: give - and pipe it, or set ${TICKET_VARIABLE}`)
+  return ticket
+}
+
+/** Says what joining means, and asks where there is someone to answer. */
+async function isWanted(claims: TicketClaims, { roles = claims.roles, yes }: JoinCommandOptions): Promise<boolean> {
+  const lines = [
+    `${bold('mesh')}   ${claims.mesh}`,
+    `${bold('at')}     ${claims.addresses.join('\n       ')}`,
+    `${bold('roles')}  ${roles.join(', ')}`,
+    roles.includes('replica')
+      ? 'Whoever runs that instance chooses the code that runs here, with the rights of this user: files and network included.'
+      : 'No code of that instance runs here.',
+  ]
+  process.stderr.write(`${lines.join('\n')}\n`)
+  if (yes || !process.stdin.isTTY || !process.stderr.isTTY) return true
+  return /^y(es)?$/i.test((await ask('join? [y/N] ')).trim())
+}
+
+async function ask(question: string): Promise<string> {
+  const lines = createInterface({ input: process.stdin, output: process.stderr })
+  try {
+    return await lines.question(question)
+  } finally {
+    lines.close()
+  }
+}
+
+async function announce(client: Client, claims: TicketClaims, { name, roles = claims.roles, json }: JoinCommandOptions): Promise<void> {
+  const url = client.http?.url
+  if (json) return printLine(JSON.stringify({ name, mesh: claims.mesh, roles, url, pid: process.pid }))
+  await printLine(`joined as ${roles.join(', ')}${url === undefined ? '' : `; gateway at ${url}`}`)
+}
+
+/** A log that also hears when the controller will have this peer no more, of which a client does not tell. */
+function tellingOfExpulsion(expel: (code: string) => void): Logger {
+  const log = pino({ name: 'shoal', level: 'warn' }, pino.destination({ fd: 2, sync: true })) as Logger
+  return {
+    debug: (fields, message) => log.debug(fields, message),
+    info: (fields, message) => log.info(fields, message),
+    warn: (fields, message) => log.warn(fields, message),
+    error(fields, message) {
+      log.error(fields, message)
+      const { code } = fields as { readonly code?: unknown }
+      if (message === 'peer.expelled' && typeof code === 'string') expel(code)
+    },
+  }
+}
