@@ -8,6 +8,7 @@ import { FileStateStore } from './file-store.ts'
 import { openInstanceSocket } from './instance-socket.ts'
 import { stateFolderOf } from './instance-socket-folder.ts'
 import { loadMiddlewares } from './load-middlewares.ts'
+import type { openMeshHub } from './mesh-hub.ts'
 import { nodePlatform } from './node-platform.ts'
 
 /** Runs this process as a detached instance. Options come from its supervisor, whom it tells when it answers or what keeps it from that. */
@@ -32,19 +33,25 @@ async function serve(options: DaemonOptions): Promise<void> {
 }
 
 async function startInstance(options: DaemonOptions, log: Logger): Promise<LocalInstance> {
-  const { name, resources } = options
+  const { name } = options
   const middlewares = options.middlewares === undefined ? [] : await loadMiddlewares(options.middlewares)
   const http = options.http === false ? undefined : resolveHttpOptions({ ...options.http, middlewares })
   const ownFolder = join(stateFolderOf(name), 'state')
   const store = await FileStateStore.open(options.storage ?? ownFolder)
   const platform = nodePlatform(log)
-  const instance = await LocalInstance.start(
-    { name, http, fetchOptions: http ?? resolveHttpOptions({ middlewares }), store },
-    resources === undefined ? platform : { ...platform, resources },
-  ).catch(async (error: unknown) => {
+  const offered = options.resources === undefined ? platform : { ...platform, resources: options.resources }
+  let mesh: Awaited<ReturnType<typeof openMeshHub>> | undefined
+  let instance: LocalInstance
+  try {
+    mesh = options.mesh === undefined ? undefined : await (await import('./mesh-hub.ts')).openMeshHub(options.mesh, name, offered)
+    const fetchOptions = http ?? resolveHttpOptions({ middlewares })
+    instance = await LocalInstance.start({ name, http, fetchOptions, store, mesh: mesh?.hub }, offered)
+  } catch (error) {
     await store.close()
+    await mesh?.hub.close()
     throw error
-  })
+  }
+  await mesh?.openDoor(instance)
   /** The end that was asked for has code 0, whatever happens on the way: the supervisor would start it again else. */
   const end = async (timeoutMs: number | undefined, isOver: boolean): Promise<void> => {
     try {

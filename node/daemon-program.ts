@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url'
 import type { ErrorEnvelope } from '../core/base/index.ts'
 import type { HttpOptions } from '../core/gateway/index.ts'
 import type { Resources } from '../core/model/index.ts'
+import type { MeshOptions } from './mesh-hub.ts'
 
 /** This program again: `supervise NAME` and `instance NAME` are the two processes of a detached instance. */
 export const PROGRAM: string = fileURLToPath(new URL('./cli/main.ts', import.meta.url))
@@ -15,6 +16,7 @@ export interface DaemonOptions {
   /** Folder of the user's choice; without it one of the instance's own, which is erased when the instance is shut down. */
   readonly storage: string | undefined
   readonly resources: Resources | undefined
+  readonly mesh: true | 'lan' | MeshOptions | undefined
 }
 
 /** From the supervisor to who starts it, and from the instance to its supervisor. */

@@ -59,7 +59,7 @@ export interface StartOptions {
   readonly detached?: boolean
   /** The gateway; false for none. @default { host: '127.0.0.1', port: 8000 } */
   readonly http?: StartHttpOptions | false
-  /** Takes peers: on loopback with `true`, on every interface with `'lan'`. Not with `detached` yet: `ERR_UNSUPPORTED`. @default false */
+  /** Takes peers: on loopback with `true`, on every interface with `'lan'`. A detached instance that its supervisor starts again is a new mesh, to which peers come with new tickets. @default false */
   readonly mesh?: boolean | 'lan' | MeshOptions
   /**
    * Folder where control state is kept: an acknowledged edit outlives a crash. Inline and `serve.worker` backends do not come back.
@@ -113,7 +113,7 @@ async function withMiddlewares({ middlewares, ...http }: StartHttpOptions): Prom
 }
 
 /** What can travel to another process; the rest is refused before that is started. */
-function toDaemonOptions({ name = 'default', http: given = {}, storage, resources, logger }: StartOptions): DaemonOptions {
+function toDaemonOptions({ name = 'default', http: given = {}, mesh, storage, resources, logger }: StartOptions): DaemonOptions {
   requireInstanceName(name)
   if (logger !== undefined) throw cannotTravel('logger', 'its log is a file in the state folder')
   const { middlewares, ...http } = given === false ? {} : given
@@ -121,7 +121,7 @@ function toDaemonOptions({ name = 'default', http: given = {}, storage, resource
     throw cannotTravel('http.middlewares', "name them by serve.module(url, 'middlewares')")
   }
   if (given !== false) resolveHttpOptions(http)
-  return { name, http: given === false ? false : http, middlewares, storage, resources }
+  return { name, http: given === false ? false : http, middlewares, storage, resources, mesh: isGiven(mesh) ? mesh : undefined }
 }
 
 const cannotTravel = (option: string, hint: string): ServeError =>
@@ -235,14 +235,11 @@ const isGiven = (mesh: StartOptions['mesh']): mesh is true | 'lan' | MeshOptions
 
 function checkStartOptions(options: StartOptions): void {
   checkOptions('start', options, START_OPTIONS)
-  const { detached, mesh, storage } = options
+  const { detached, storage } = options
   if (detached !== undefined && typeof detached !== 'boolean') {
     throw new ServeError('ERR_INVALID_CONFIG', `start: option detached must be true or false, got ${typeof detached}`)
   }
   if (storage !== undefined && (typeof storage !== 'string' || storage === '')) {
     throw new ServeError('ERR_INVALID_CONFIG', `start: option storage must be the path of a folder, got ${typeof storage}`)
-  }
-  if (isGiven(mesh) && detached === true) {
-    throw new ServeError('ERR_UNSUPPORTED', 'start: a detached instance takes no peers yet; leave out mesh or detached')
   }
 }

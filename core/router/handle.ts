@@ -37,18 +37,6 @@ export interface HandleOptions {
   readonly reach?: 'thread' | 'node' | 'mesh' | undefined
 }
 
-const OPTION_NAMES = [
-  'methodName',
-  'httpMethod',
-  'httpHeaders',
-  'shardKey',
-  'timeoutMs',
-  'signal',
-  'idempotent',
-  'parent',
-  'reach',
-] as const
-
 /** Where the calls of a handle go: the router of its endpoint, here or through the host of a replica. */
 export interface CallTarget {
   /** Takes the call; its sink hears the rest, also of an endpoint that is not there. */
@@ -272,40 +260,46 @@ async function resolveValues(args: Readonly<Record<string, unknown>>): Promise<R
   return Object.fromEntries(entries)
 }
 
+/** What an option must be; the wrong type is `ERR_INVALID_ARG_TYPE`, the wrong value of one `ERR_INVALID_ARG_VALUE`. */
+interface OptionRule {
+  readonly code: 'ERR_INVALID_ARG_TYPE' | 'ERR_INVALID_ARG_VALUE'
+  readonly expected: string
+  readonly holds: (value: unknown) => boolean
+}
+
+const ofType = (expected: string, holds: (value: unknown) => boolean): OptionRule => ({ code: 'ERR_INVALID_ARG_TYPE', expected, holds })
+const ofValue = (expected: string, holds: (value: unknown) => boolean): OptionRule => ({ code: 'ERR_INVALID_ARG_VALUE', expected, holds })
+const isSignal = (value: unknown): boolean => typeof (value as Partial<AbortSignal> | null | undefined)?.addEventListener === 'function'
+const TEXT = ofType('a string', (value) => typeof value === 'string')
+
+const OPTION_RULES: Readonly<Record<string, OptionRule>> & Readonly<Record<keyof HandleOptions, OptionRule>> = {
+  methodName: TEXT,
+  httpMethod: TEXT,
+  httpHeaders: ofType('an object of names and values', isPlainObject),
+  shardKey: TEXT,
+  timeoutMs: ofValue('a number above 0', (value) => typeof value === 'number' && value > 0),
+  signal: ofType('an AbortSignal', isSignal),
+  idempotent: ofType('a boolean', (value) => typeof value === 'boolean'),
+  parent: ofType('a request, which has a signal', (value) => isSignal((value as { readonly signal?: unknown } | null)?.signal)),
+  reach: ofValue("'thread', 'node' or 'mesh'", (value) => value === 'thread' || value === 'node' || value === 'mesh'),
+}
+
 function checkOptions(options: HandleOptions): void {
   if (typeof options !== 'object' || options === null)
     throw new ServeError('ERR_INVALID_ARG_TYPE', `handle options must be an object, got ${String(options)}`)
-  for (const name of Object.keys(options)) {
-    if ((OPTION_NAMES as readonly string[]).includes(name)) continue
-    throw new ServeError('ERR_INVALID_ARG_VALUE', `handle option ${name} does not exist${didYouMean(name, OPTION_NAMES)}`)
+  for (const [name, value] of Object.entries(options)) {
+    const rule = Object.hasOwn(OPTION_RULES, name) ? OPTION_RULES[name] : undefined
+    if (rule === undefined) {
+      throw new ServeError(
+        'ERR_INVALID_ARG_VALUE',
+        `handle option ${name} does not exist${didYouMean(name, Object.keys(OPTION_RULES))}`,
+      )
+    }
+    if (value === undefined || rule.holds(value)) continue
+    const got = rule.code === 'ERR_INVALID_ARG_TYPE' ? nameOf(value) : String(value)
+    throw new ServeError(rule.code, `handle option ${name} must be ${rule.expected}, got ${got}`)
   }
-  const { timeoutMs, methodName, shardKey, reach } = options
-  if (reach !== undefined && reach !== 'thread' && reach !== 'node' && reach !== 'mesh') {
-    throw new ServeError('ERR_INVALID_ARG_VALUE', `handle option reach must be 'thread', 'node' or 'mesh', got ${String(reach)}`)
-  }
-  if (timeoutMs !== undefined && !(typeof timeoutMs === 'number' && timeoutMs > 0)) {
-    throw new ServeError('ERR_INVALID_ARG_VALUE', `handle option timeoutMs must be a number above 0, got ${String(timeoutMs)}`)
-  }
-  const { httpMethod, httpHeaders, idempotent, signal, parent } = options
-  for (const [name, value] of Object.entries({ methodName, shardKey, httpMethod }))
-    requireType(name, 'a string', value, typeof value === 'string')
-  requireType('idempotent', 'a boolean', idempotent, typeof idempotent === 'boolean')
-  requireType('httpHeaders', 'an object of names and values', httpHeaders, isPlainObject(httpHeaders))
-  requireType('signal', 'an AbortSignal', signal, isSignal(signal))
-  requireType(
-    'parent',
-    'a request, which has a signal',
-    parent,
-    isSignal((parent as { readonly signal?: unknown } | null | undefined)?.signal),
-  )
 }
-
-function requireType(name: string, expected: string, value: unknown, holds: boolean): void {
-  if (value === undefined || holds) return
-  throw new ServeError('ERR_INVALID_ARG_TYPE', `handle option ${name} must be ${expected}, got ${nameOf(value)}`)
-}
-
-const isSignal = (value: unknown): boolean => typeof (value as Partial<AbortSignal> | null | undefined)?.addEventListener === 'function'
 
 /** Names that a handle never takes for a method: what the language or a console asks of every object. */
 const NO_METHOD = new Set([

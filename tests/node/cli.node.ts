@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { expect } from 'chai'
+import { connect } from '../../node/index.ts'
 import { type InstanceFolders, useInstanceFolders } from '../support/instance-folders.ts'
 import { runCli, spawnCli } from '../support/run-cli.ts'
 
@@ -199,6 +200,26 @@ describe('shoal on the command line', function () {
       const { url } = JSON.parse(start.stdout) as { url: string }
       const response = await fetch(`${url}/adder`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '1' })
       expect([start.code, await response.text()]).to.deep.equal([0, '11'])
+    })
+
+    it('takes peers with --mesh: a ticket brings a process that answers', async () => {
+      await runCli(['start', '--port', '0', '--name', 'background', '--mesh'])
+      await runCli(['deploy', fixture('cli-mesh-app.ts'), '--name', 'background'])
+      const { stdout } = await runCli(['ticket', '--name', 'background'])
+      process.env.SHOAL_TICKET = stdout
+      const joiner = spawnCli(['join', '--json'])
+      delete process.env.SHOAL_TICKET
+      try {
+        await once(joiner.stdout as NodeJS.ReadableStream, 'data')
+        const client = await connect({ name: 'background' })
+        // An idle replica beside the gateway comes first; many calls at once reach them all.
+        const pids = async () => Promise.all(Array.from({ length: 40 }, () => client.getHandle('pid').remote()))
+        while (!(await pids()).includes(joiner.pid));
+        await client.close()
+      } finally {
+        joiner.kill('SIGKILL')
+        await exitOf(joiner)
+      }
     })
   })
 })

@@ -153,7 +153,7 @@ export class SimNetwork {
     const copies = mayGetLost && this.#isLost() ? (this.#random() < 0.5 ? 0 : 2) : 1
     for (let i = 0; i < copies; i++) {
       const isLate = mayGetLost && this.#isLost()
-      const dueMs = Math.max(isLate ? 0 : (pair.dueMs.get(to) ?? 0), this.#time.nowMs() + this.#delayMs() * (isLate ? 2 : 1))
+      const dueMs = Math.max(isLate ? 0 : (pair.dueMs.get(to) ?? 0), this.#time.nowMs() + this.#delayMs(isLate ? 20 : 1))
       if (!isLate) pair.dueMs.set(to, dueMs)
       this.#time.after(dueMs - this.#time.nowMs(), () => this.#arrive(pair, from, to, message))
     }
@@ -196,8 +196,8 @@ export class SimNetwork {
   }
 
   /** Exponential, with a tail of twenty times in 2 %; what is under way when all is healed arrives soon. */
-  #delayMs(): number {
-    const delayMs = -Math.log(1 - this.#random()) * this.#faults.meanDelayMs
+  #delayMs(times = 1): number {
+    const delayMs = -Math.log(1 - this.#random()) * this.#faults.meanDelayMs * times
     return Math.min(MOST_DELAY_MS, !this.isCalm && this.#random() < 0.02 ? delayMs * 20 : delayMs)
   }
 }
