@@ -41,6 +41,36 @@ const WORKER_FILES: ReadonlyMap<string, string> = new Map(
   [...Object.entries(ENTRIES), ...Object.entries(PAGE_WORKER)].map(([name, source]) => [source, `${name}.js`]),
 )
 
+/**
+ * What a page needs from the start and its later chunks need as well, in two files: a bundler gives each shared file a chunk with lists of imports
+ * and exports, which for many small ones is half a kilobyte. The first is for every program, the second for those that hold backends.
+ */
+const SHARED: Readonly<Record<string, ReadonlySet<string>>> = {
+  ground: filesOf({
+    'core/base': ['can-clone', 'clock', 'error-envelope', 'error-kinds', 'errors', 'nearest-name', 'random', 'topic'],
+    'core/request': ['bytes', 'flat-headers', 'frames', 'handle-meta', 'http-head', 'json-limits', 'travel'],
+    'core/replica': ['asset', 'init-args', 'plan-batches', 'race-abort', 'started-flags', 'stream-inbox'],
+    'core/service': ['call'],
+  }),
+  backends: filesOf({
+    'core/model': [
+      'autoscaling-config',
+      'backend-config',
+      'endpoint-config',
+      'field-rules',
+      'frozen-data',
+      'replica-options',
+      'traffic-policy',
+    ],
+    'core/controller': ['answers-within'],
+  }),
+}
+
+function filesOf(rooms: Readonly<Record<string, readonly string[]>>): ReadonlySet<string> {
+  const files = Object.entries(rooms).flatMap(([room, names]) => names.map((name) => `${root}${room}/${name}.ts`))
+  return new Set(files.map((file) => file.split(sep).join('/')))
+}
+
 /** Everything by a bare name stays an import of the published file, but the compiler's own helpers: nobody has those installed. */
 const EXTERNAL = [/^node:/, /^(?!@oxc-project\/runtime)(?![./]|[A-Za-z]:|\0)/]
 
@@ -82,7 +112,19 @@ function libraryBuild(entry: Record<string, string>, outDir: string): InlineConf
       sourcemap: true,
       emptyOutDir: false,
       lib: { formats: ['es'], entry },
-      rolldownOptions: { external: EXTERNAL, output: { entryFileNames: '[name].js', chunkFileNames: 'chunk-[name]-[hash].js' } },
+      rolldownOptions: {
+        external: EXTERNAL,
+        // What the entries export stays as it is written: what is shared goes to chunks.
+        preserveEntrySignatures: 'allow-extension',
+        output: {
+          entryFileNames: '[name].js',
+          chunkFileNames: 'chunk-[name]-[hash].js',
+          codeSplitting: {
+            includeDependenciesRecursively: false,
+            groups: Object.entries(SHARED).map(([name, files]) => ({ name, test: (id: string) => files.has(id.split(sep).join('/')) })),
+          },
+        },
+      },
     },
   }
 }

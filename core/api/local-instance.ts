@@ -263,19 +263,10 @@ export class LocalInstance implements Instance {
 
   /** Its runtime is needed by none of the others here, so it comes with the first replica that does. */
   #inlineHost(): ReplicaHost {
-    const { clock, turns, readBytes, loadModule } = this.#platform
     let host: Promise<ReplicaHost> | undefined
     const open = async (): Promise<ReplicaHost> => {
       const { openInlineHost } = await import('./inline-host.ts')
-      return openInlineHost(
-        {
-          load: (code) => (code.kind === 'module' ? loadModule(code.url, code.exportName) : Promise.reject(noInlineWorker())),
-          readBytes,
-          connect: () => ({ getHandle: (endpoint: string) => this.getHandle(endpoint, true) }),
-        },
-        clock,
-        turns,
-      )
+      return openInlineHost(this.#platform, () => ({ getHandle: (endpoint: string) => this.getHandle(endpoint, true) }))
     }
     return {
       name: 'inline',
@@ -400,5 +391,3 @@ export class LocalInstance implements Instance {
     return this.#platform.toPortableCode(tag, target, caller)
   }
 }
-
-const noInlineWorker = (): ServeError => new ServeError('ERR_UNSUPPORTED', "isolation 'inline' serves functions, classes and modules only")

@@ -1,4 +1,5 @@
 /** Ground floor: errors, time, chance, events, logs. */
+export { canClone } from './can-clone.ts'
 export { type Clock, type Stop, sleep, type Turns } from './clock.ts'
 export { toErrorEnvelope } from './describe-error.ts'
 export { type ErrorEnvelope, fromErrorEnvelope } from './error-envelope.ts'

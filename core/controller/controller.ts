@@ -17,7 +17,7 @@ import {
   toPublicConfig,
 } from '../model/index.ts'
 import { type BackendQueue, Router } from '../router/index.ts'
-import type { AppAction, AppSpec } from './app-plan.ts'
+import type { AppSpec } from './app-plan.ts'
 import {
   type BackendSpec,
   type BackendStatus,
@@ -238,37 +238,19 @@ export class Controller {
    * names is taken away. Deploying the same again does nothing. When a backend does not start, no endpoint has changed.
    */
   async deploy(app: AppSpec): Promise<void> {
-    const { planApp } = await import('./app-plan.ts')
-    const actions = planApp(app, {
+    const { deployApp } = await import('./deploy.ts')
+    await deployApp(app, {
+      controller: this,
       backends: new Map([...this.#supervisors].map(([tag, { spec }]) => [tag, spec])),
       endpoints: this.#endpoints,
       ownedBackends: this.#ownedBackends,
       ownedEndpoints: this.#ownedEndpoints,
+      edit: (work) => this.#edit(work),
+      configure: (tag, config) => this.#configure(tag, config),
+      putEndpoint: (entry) => this.#putEndpoint(entry),
+      removeEndpoint: (name) => this.#removeEndpoint(name),
+      save: (edits) => this.#save(...edits.map((edit) => () => edit)),
     })
-    await Promise.all(actions.map((action) => this.#doBackend(action)))
-    await this.#edit(async () => {
-      const done: Keep[] = []
-      try {
-        for (const action of actions) {
-          if (action.kind === 'delete-endpoint') this.#removeEndpoint(action.name)
-          if (action.kind === 'put-endpoint') this.#putEndpoint(action.entry)
-          if (action.kind === 'delete-endpoint') done.push((state) => state.forgetEndpoint(action.name))
-          if (action.kind === 'put-endpoint') done.push((state) => state.keepEndpoint(action.entry))
-        }
-      } finally {
-        await this.#save(...done)
-      }
-    })
-    for (const { tag } of app.backends) this.#ownedBackends.add(tag)
-    for (const { name } of app.endpoints) this.#ownedEndpoints.add(name)
-    for (const action of actions) {
-      if (action.kind === 'delete-endpoint') this.#ownedEndpoints.delete(action.name)
-      if (action.kind !== 'delete-backend') continue
-      this.#ownedBackends.delete(action.tag)
-      await this.deleteBackend(action.tag)
-    }
-    const owned = { backends: [...this.#ownedBackends], endpoints: [...this.#ownedEndpoints] }
-    await this.#edit(() => this.#save((state) => state.keepDeployed(owned)))
   }
 
   /**
@@ -411,14 +393,6 @@ export class Controller {
     this.#refuseTakenRoute(entry.name, entry.route)
     this.#endpoints.set(entry.name, entry)
     this.#publish('endpoint', entry.name)
-  }
-
-  async #doBackend(action: AppAction): Promise<void> {
-    if (action.kind === 'create-backend') await this.createBackend(action.spec)
-    if (action.kind === 'replace-backend') await this.replaceBackend(action.spec)
-    if (action.kind === 'configure-backend') {
-      await this.#edit(() => this.#configure(action.tag, action.config))
-    }
   }
 
   async #configure(tag: string, config: ResolvedBackendConfig): Promise<void> {

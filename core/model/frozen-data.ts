@@ -1,4 +1,4 @@
-import { isServeError, ServeError } from '../base/index.ts'
+import { canClone, isServeError, ServeError } from '../base/index.ts'
 import { isRecord } from './field-rules.ts'
 
 /** Deepest nesting that is followed one call per level. */
@@ -38,19 +38,10 @@ function pathOfCulprit(value: unknown, path: string, seen: Set<unknown>, depth =
   if (typeof value === 'function' || typeof value === 'symbol') return path
   if (typeof value !== 'object' || value === null || seen.has(value) || depth > MAX_DEPTH) return undefined
   seen.add(value)
-  if (!Array.isArray(value) && !isRecord(value)) return isCloneable(value) ? undefined : path
+  if (!Array.isArray(value) && !isRecord(value)) return canClone(value) ? undefined : path
   for (const [key, member] of Object.entries(value)) {
     const culprit = pathOfCulprit(member, Array.isArray(value) ? `${path}[${key}]` : `${path}.${key}`, seen, depth + 1)
     if (culprit !== undefined) return culprit
   }
   return undefined
-}
-
-function isCloneable(value: object): boolean {
-  try {
-    structuredClone(value)
-    return true
-  } catch {
-    return false
-  }
 }

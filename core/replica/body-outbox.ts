@@ -46,8 +46,7 @@ export class BodyOutbox {
     } catch (error) {
       if (this.#isStopped) return
       this.stop()
-      const { toErrorEnvelope } = await import('./body-error.ts')
-      this.#port.post([BODY_END, this.#id, toErrorEnvelope(error)])
+      this.#port.post([BODY_END, this.#id, this.#upload.describeEnd(error)])
       this.#onError(error)
     } finally {
       this.#isRunning = false

@@ -1,4 +1,4 @@
-import { type Clock, type ErrorEnvelope, fromErrorEnvelope, isServeError, type ServeError, withOutcome } from '../base/index.ts'
+import { type Clock, canClone, type ErrorEnvelope, fromErrorEnvelope, isServeError, type ServeError, withOutcome } from '../base/index.ts'
 import {
   AnswerKind,
   CANCEL,
@@ -395,12 +395,3 @@ function isRefusal({ code, outcome }: ServeError): boolean {
 }
 
 const argsOf = (meta: unknown): unknown => (meta as { readonly a?: unknown }).a
-
-function canClone(value: unknown): boolean {
-  try {
-    structuredClone(value)
-    return true
-  } catch {
-    return false
-  }
-}

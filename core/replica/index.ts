@@ -6,7 +6,7 @@ export { chooseReplica, type Loaded } from './balancer.ts'
 export { CallLane, type CallLaneOptions, type LaneOwner } from './call-lane.ts'
 export type { CallPort } from './call-port.ts'
 export { InProcessHost, type InProcessHostOptions } from './in-process-host.ts'
-export { decodeInitArgs, encodeInitArgs, type LivingArgument, rewriteLiving, TO_LIVING } from './init-args.ts'
+export { encodeInitArgs, type LivingArgument, TO_LIVING } from './init-args.ts'
 export { type BatchPlan, planBatches } from './plan-batches.ts'
 export { createPortPair } from './port-pair.ts'
 export { raceAbort } from './race-abort.ts'
@@ -22,6 +22,7 @@ export {
   type ReplicaPorts,
   ReplicaService,
 } from './replica-service.ts'
+export { decodeInitArgs, rewriteLiving } from './revive-init-args.ts'
 export { ServedTarget, type TargetDescription } from './served-target.ts'
 export { startedFlagsSize } from './started-flags.ts'
 export { prepareThreadGlobals } from './thread-globals.ts'

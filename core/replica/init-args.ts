@@ -12,7 +12,7 @@ export interface LivingArgument {
 /** How a living argument says what it is: a method under this symbol that gives its {@link LivingArgument}. */
 export const TO_LIVING: unique symbol = Symbol.for('shoal.toLivingArgument') as never
 
-const MARK = '\u0000shoal'
+export const MARK = '\u0000shoal'
 const MAX_DEPTH = 1_000
 
 /** Replaces handles and assets, however deep in plain objects and arrays, by marks; the rest stays. `ERR_NOT_SERIALIZABLE` for what cannot travel. */
@@ -28,21 +28,8 @@ export function encodeInitArgs(backend: string, initArgs: readonly unknown[]): r
   return encoded
 }
 
-/** The other way, inside the replica. `revive` knows the marks. */
-export function decodeInitArgs(initArgs: readonly unknown[], revive: (argument: LivingArgument) => unknown): unknown[] {
-  return initArgs.map((value) => mapParts(value, fromMark(revive)))
-}
-
-/** Encoded arguments with other data behind some marks; what `rewrite` gives undefined for stays. It may be asked more than once for one. */
-export function rewriteLiving(initArgs: readonly unknown[], rewrite: (argument: LivingArgument) => unknown): unknown[] {
-  return decodeInitArgs(initArgs, (argument) => {
-    const data = rewrite(argument)
-    return data === undefined ? undefined : { [MARK]: argument.mark, data }
-  })
-}
-
 /** A copy with every part replaced that `replace` has something for; what holds no such part comes back itself, with all it shares and all its cycles. */
-function mapParts(value: unknown, replace: (part: object) => unknown): unknown {
+export function mapParts(value: unknown, replace: (part: object) => unknown): unknown {
   if (!holdsPart(value, replace, new Set(), 0)) return value
   const copies = new Map<unknown, unknown>()
   const copy = (part: unknown): unknown => {
@@ -78,10 +65,3 @@ function toMark(part: object): unknown {
   const { mark, data } = toLiving.call(part)
   return { [MARK]: mark, data }
 }
-
-const fromMark =
-  (revive: (argument: LivingArgument) => unknown) =>
-  (part: object): unknown => {
-    const { [MARK]: mark, data } = part as Record<string, unknown>
-    return typeof mark === 'string' ? revive({ mark, data }) : undefined
-  }

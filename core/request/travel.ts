@@ -1,4 +1,4 @@
-import { ServeError } from '../base/index.ts'
+import { canClone, ServeError } from '../base/index.ts'
 
 /** True for what may share a message with others: structured clone gives it no identity. Symbols and functions are excluded, they do not travel. */
 export function isPrimitive(value: unknown): boolean {
@@ -95,7 +95,8 @@ function uncloneablePath(value: unknown, path: string, depth: number = 0): { pat
   if (isClient(value) || isLiving(value)) return { path, value }
   if (depth < 32 && typeof value === 'object' && value !== null) {
     for (const [key, child] of childrenOf(value)) {
-      if (!clones(child)) return uncloneablePath(child, Array.isArray(value) ? `${path}[${key}]` : `${path}.${key}`, depth + 1)
+      if (!canClone(child) || isClient(child))
+        return uncloneablePath(child, Array.isArray(value) ? `${path}[${key}]` : `${path}.${key}`, depth + 1)
     }
   }
   return { path, value }
@@ -124,17 +125,6 @@ function keysOf(value: object): string[] {
 
 /** Stands for what a getter would not give. */
 const THROWING_GETTER = (): void => {}
-
-function clones(value: unknown): boolean {
-  if (typeof value === 'function' || typeof value === 'symbol') return false
-  if (typeof value !== 'object' || value === null) return true
-  try {
-    structuredClone(value)
-    return !isClient(value)
-  } catch {
-    return false
-  }
-}
 
 function nameOf(value: unknown): string {
   const buffer = ArrayBuffer.isView(value) ? value.buffer : value

@@ -1,4 +1,4 @@
-import { type Clock, type Random, ServeError, type Turns, withOutcome } from '../base/index.ts'
+import { type Clock, type ErrorCode, type Random, ServeError, type ServeErrorOptions, type Turns, withOutcome } from '../base/index.ts'
 import { type CallLane, chooseReplica, type LaneOwner, planBatches } from '../replica/index.ts'
 import { AnswerKind, isPrimitive, notSerializable, roughSizeBytes } from '../request/index.ts'
 import { type Call, type CallOwner, CallQueue, CallState, DeadlineWheel, LatencyHistogram } from '../service/index.ts'
@@ -332,7 +332,7 @@ export class BackendQueue implements CallOwner, LaneOwner {
             ? `${waiting} waiting, expected wait ${Math.round(trustedMs)} ms is longer than the deadline`
             : undefined
     if (why === undefined) return false
-    const error = new ServeError('ERR_BACK_PRESSURE', `backend ${this.#options.backend}: ${why}`, {
+    const error = this.#error('ERR_BACK_PRESSURE', why, {
       outcome: 'not-started',
       retryAfterMs: Math.max(1, Math.ceil(waitMs ?? 1_000)),
       details: { backend: this.#options.backend, waiting },
@@ -350,16 +350,12 @@ export class BackendQueue implements CallOwner, LaneOwner {
   #refusePoison(call: Call, poison: PoisonList): boolean {
     const refusedForMs = poison.refusedForMs(call)
     if (refusedForMs === 0) return false
-    const { backend } = this.#options
-    const error = new ServeError(
-      'ERR_POISON',
-      `backend ${backend}: this payload has ended replicas twice, refused for ${Math.ceil(refusedForMs)} ms`,
-      {
-        outcome: 'not-started',
-        retryAfterMs: Math.ceil(refusedForMs),
-        details: { backend },
-      },
-    )
+    const retryAfterMs = Math.ceil(refusedForMs)
+    const error = this.#error('ERR_POISON', `this payload has ended replicas twice, refused for ${retryAfterMs} ms`, {
+      outcome: 'not-started',
+      retryAfterMs,
+      details: { backend: this.#options.backend },
+    })
     return this.#reject(call, error)
   }
 
@@ -428,47 +424,35 @@ export class BackendQueue implements CallOwner, LaneOwner {
 
   /** What only this node may take and it cannot: another node's call is refused at once, for that one has a queue of its own. */
   #refuseNear(call: Call): boolean {
-    const { backend } = this.#options
     if (this.#nearLanes.length === 0 && (call.guest || this.#farLanes.length > 0)) {
-      const message = `backend ${backend}: no replica runs on this node, and the call may not leave it`
-      return this.#reject(call, new ServeError('ERR_OUT_OF_REACH', message, { outcome: 'not-started' }))
+      const message = 'no replica runs on this node, and the call may not leave it'
+      return this.#reject(call, this.#error('ERR_OUT_OF_REACH', message, { outcome: 'not-started' }))
     }
     if (!call.guest) return false
     const room = GUEST_WINDOWS * this.#nearLanes.reduce((sum, lane) => sum + lane.window, 0)
     if (this.#guests < room) return false
-    const message = `backend ${backend}: ${this.#guests} calls of other nodes are here, the limit is ${room}`
-    return this.#reject(call, new ServeError('ERR_BACK_PRESSURE', message, { outcome: 'not-started', retryAfterMs: GUEST_RETRY_MS }))
+    const message = `${this.#guests} calls of other nodes are here, the limit is ${room}`
+    return this.#reject(call, this.#error('ERR_BACK_PRESSURE', message, { outcome: 'not-started', retryAfterMs: GUEST_RETRY_MS }))
   }
 
   #onDeadline(call: Call): void {
     if (call.state === CallState.STREAMING && (call.stream as { readonly hasUnread: boolean }).hasUnread) {
       return this.#restartIdleClock(call)
     }
-    const backend = this.#options.backend
     const afterMs = Math.round(this.#clock.nowMs() - call.arrivedAtMs)
     const lane = call.lane as CallLane | undefined
     if (lane !== undefined) this.#options.onOverdue(lane)
+    // What was handed over may be started until the replica hears of this.
+    const outcome = lane === undefined ? 'not-started' : 'started-unknown'
+    const { streamIdleTimeoutMs } = this.#limits
     const error =
       call.state === CallState.STREAMING
-        ? new ServeError(
-            'ERR_TIMEOUT',
-            `backend ${backend}: no part of the stream for ${this.#limits.streamIdleTimeoutMs} ms (streamIdleTimeoutMs)`,
-            {
-              outcome: 'started-unknown',
-            },
-          )
+        ? this.#error('ERR_TIMEOUT', `no part of the stream for ${streamIdleTimeoutMs} ms (streamIdleTimeoutMs)`, {
+            outcome: 'started-unknown',
+          })
         : lane === undefined && this.#lanes.length === 0
-          ? new ServeError(
-              'ERR_NO_REPLICA',
-              `backend ${backend}: no replica was ready within ${afterMs} ms; ${this.#options.describeAbsence()}`,
-              {
-                outcome: 'not-started',
-              },
-            )
-          : new ServeError('ERR_TIMEOUT', `backend ${backend}: no answer within ${afterMs} ms (requestTimeoutMs or timeoutMs)`, {
-              // What was handed over may be started until the replica hears of this.
-              outcome: lane === undefined ? 'not-started' : 'started-unknown',
-            })
+          ? this.#error('ERR_NO_REPLICA', `no replica was ready within ${afterMs} ms; ${this.#options.describeAbsence()}`, { outcome })
+          : this.#error('ERR_TIMEOUT', `no answer within ${afterMs} ms (requestTimeoutMs or timeoutMs)`, { outcome })
     this.#letGo(call, error, false)
   }
 
@@ -505,7 +489,7 @@ export class BackendQueue implements CallOwner, LaneOwner {
       call.started = false
       return true
     }
-    const error = new ServeError('ERR_REPLICA_DIED', `backend ${this.#options.backend}: ${reason} while the call was in it`, {
+    const error = this.#error('ERR_REPLICA_DIED', `${reason} while the call was in it`, {
       outcome: started ? 'started-unknown' : 'not-started',
     })
     this.#wheel.remove(call)
@@ -542,6 +526,10 @@ export class BackendQueue implements CallOwner, LaneOwner {
     if (call.reruns > 0) this.#retrying--
     this.latency.add(nowMs - call.arrivedAtMs)
     this.#drainRate.add(nowMs, this.#open > this.#slots)
+  }
+
+  #error(code: ErrorCode, message: string, options: ServeErrorOptions): ServeError {
+    return new ServeError(code, `backend ${this.#options.backend}: ${message}`, options)
   }
 
   #restartIdleClock(call: Call): void {

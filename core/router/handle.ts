@@ -13,6 +13,7 @@ import {
   streamedResponse,
 } from '../request/index.ts'
 import { Call, type CallSink } from '../service/index.ts'
+import { packRequest } from './pack-request.ts'
 import { partsOf, ServeResponse } from './serve-response.ts'
 
 /** Options of a handle; given again, the last value wins. */
@@ -150,7 +151,6 @@ export class ServeHandle {
       const resolvedArgs = args === undefined ? undefined : await resolveValues(args)
       if (ServeResponse.isCancelled(response)) return
       if (resolvedData instanceof Request) {
-        const { packRequest } = await import('./pack-request.ts')
         const { meta, body } = await packRequest(resolvedData, this.#options.methodName ?? '')
         this.#send(response, meta, body, undefined, true)
       } else {
@@ -290,10 +290,7 @@ function checkOptions(options: HandleOptions): void {
   for (const [name, value] of Object.entries(options)) {
     const rule = Object.hasOwn(OPTION_RULES, name) ? OPTION_RULES[name] : undefined
     if (rule === undefined) {
-      throw new ServeError(
-        'ERR_INVALID_ARG_VALUE',
-        `handle option ${name} does not exist${didYouMean(name, Object.keys(OPTION_RULES))}`,
-      )
+      throw new ServeError('ERR_INVALID_ARG_VALUE', `handle option ${name} does not exist${didYouMean(name, Object.keys(OPTION_RULES))}`)
     }
     if (value === undefined || rule.holds(value)) continue
     const got = rule.code === 'ERR_INVALID_ARG_TYPE' ? nameOf(value) : String(value)

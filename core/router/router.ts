@@ -1,4 +1,4 @@
-import { nearestName, type Random, ServeError } from '../base/index.ts'
+import { didYouMean, type Random, ServeError } from '../base/index.ts'
 import {
   chooseBackend,
   chooseByShardKey,
@@ -139,14 +139,8 @@ export class Router implements CallTarget {
   }
 
   #notFound(endpoint: string): ServeError {
-    const near = nearestName(endpoint, this.#table.endpoints.keys())
-    return new ServeError(
-      'ERR_ENDPOINT_NOT_FOUND',
-      `there is no endpoint ${endpoint}${near === undefined ? '' : `; did you mean ${near}`}`,
-      {
-        outcome: 'not-started',
-      },
-    )
+    const message = `there is no endpoint ${endpoint}${didYouMean(endpoint, this.#table.endpoints.keys())}`
+    return new ServeError('ERR_ENDPOINT_NOT_FOUND', message, { outcome: 'not-started' })
   }
 }
 

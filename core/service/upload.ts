@@ -1,4 +1,4 @@
-import { ServeError } from '../base/index.ts'
+import { type ErrorEnvelope, ServeError, toErrorEnvelope } from '../base/index.ts'
 
 /** Longest part that leaves as one message, in bytes. */
 const MAX_PART_BYTES = 256 * 1024
@@ -50,6 +50,11 @@ export class Upload {
     const count = Math.min(bytes.byteLength, mostBytes, MAX_PART_BYTES)
     this.#held = count === bytes.byteLength ? undefined : bytes.subarray(count)
     return new Uint8Array(bytes.subarray(0, count))
+  }
+
+  /** What the other side is told when the rest will not come; here, so that only what makes uploads needs it. */
+  describeEnd(error: unknown): ErrorEnvelope {
+    return toErrorEnvelope(error)
   }
 
   async #more(): Promise<Uint8Array | undefined> {

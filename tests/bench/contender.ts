@@ -31,8 +31,9 @@ export interface Metrics {
   readonly secondRate?: number
   /** Gain over one process, as a share of what the cores allow. */
   readonly efficiency?: number
-  /** From `join` to the first answer, in milliseconds. */
-  readonly joinMs?: number
+  /** From the call of `join` until it resolved and until a replica of the joiner answered, in milliseconds. */
+  readonly joinedMs?: number
+  readonly servedMs?: number
 }
 export type MetricName = keyof Metrics
 

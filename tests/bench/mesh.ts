@@ -3,8 +3,10 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { availableParallelism } from 'node:os'
+import { setTimeout as delay } from 'node:timers/promises'
 import { multiaddr } from '@multiformats/multiaddr'
-import type { GoalId, Group, LocalContender, Metrics, Pace, Running } from './contender.ts'
+import type { Group, LocalContender, Metrics, Pace, Running } from './contender.ts'
+import { free } from './cpu.ts'
 import { Correlator, FrameGatherer, FrameSplitter, frameOf } from './frames.ts'
 import { closedLoop, oneByOne } from './measure.ts'
 import { ECHO_ONCE_PROTOCOL, ECHO_PROTOCOL, MAX_STREAMS, startLibp2p } from './mesh-node.ts'
@@ -147,35 +149,40 @@ function meshCalls(name: string, start: () => Promise<Running>): LocalContender 
 }
 
 const JOINS = 5
-const joinGoals: readonly GoalId[] = ['G12']
 
-/** Median time from `join` in a loaded process to the first answer that came from there. */
+/** Median time from `join` in a loaded process to the first answer of a replica in it. */
 const joining: LocalContender = {
   kind: 'local',
-  name: 'shoal',
-  goals: joinGoals,
+  name: 'shoal join',
+  goals: ['G12'],
   measure: async () => {
     const client = await startShoal({ http: false, mesh: true, logger: quiet })
-    await startPid(client, () => process.pid, 2)
-    const times: number[] = []
+    await startBackend(client, 'pid', () => process.pid, 2)
+    const times: JoinTimes[] = []
     for (let i = 0; i < JOINS; i++) {
       const child = await startJoiner()
-      const startedAtMs = await joinWith(client, child, async () => {
-        while ((await client.getHandle('bench').remote()) !== child.pid) await new Promise((resolve) => setImmediate(resolve))
-        return Date.now()
-      })
-      times.push(startedAtMs)
+      times.push(await joinWith(client, child))
       child.kill()
-      while (Object.keys((await client.status()).nodes).length > 1) await new Promise((resolve) => setTimeout(resolve, 10))
+      while (Object.keys((await client.status()).nodes).length > 1) await delay(10)
     }
     await client.close()
-    return { joinMs: percentile(times, 0.5) }
+    const median = (name: keyof JoinTimes): number =>
+      percentile(
+        times.map((one) => one[name]),
+        0.5,
+      )
+    return { joinedMs: median('joinedMs'), servedMs: median('servedMs') }
   },
 }
 
-async function startPid(client: ShoalClient, target: unknown, numReplicas: number): Promise<void> {
-  await client.createBackend('bench', target, { config: { numReplicas } })
-  await client.createEndpoint('bench', { backend: 'bench' })
+interface JoinTimes {
+  readonly joinedMs: number
+  readonly servedMs: number
+}
+
+async function startBackend(client: ShoalClient, tag: string, target: unknown, numReplicas: number): Promise<void> {
+  await client.createBackend(tag, target, { config: { numReplicas } })
+  await client.createEndpoint(tag, { backend: tag })
 }
 
 async function startJoiner(): Promise<ChildProcess> {
@@ -184,13 +191,11 @@ async function startJoiner(): Promise<ChildProcess> {
   return child
 }
 
-/** Milliseconds from the start of `join` in the child to the moment that `served` tells. */
-async function joinWith(client: ShoalClient, child: ChildProcess, served: () => Promise<number>): Promise<number> {
+/** Lets the child join, and waits until a replica of the backend `pid` answered there. */
+async function joinWith(client: ShoalClient, child: ChildProcess): Promise<JoinTimes> {
   child.send(await client.createTicket())
-  const joined = once(child, 'message') as Promise<[number]>
-  const servedAtMs = await served()
-  const [startedAtMs] = await joined
-  return servedAtMs - startedAtMs
+  const [times] = (await once(child, 'message')) as [JoinTimes]
+  return times
 }
 
 /** Tells which process did the work. Self-contained. */
@@ -205,7 +210,8 @@ function burnHere(request: Work): [pid: number, hash: number] {
 function scaleOut(joiners: number): LocalContender {
   const measure = async (pace: Pace): Promise<Metrics> => {
     const client = await startShoal({ http: false, mesh: true, logger: quiet })
-    await startPid(client, burnHere, 1)
+    await startBackend(client, 'bench', burnHere, 1)
+    await startBackend(client, 'pid', () => process.pid, 2 + joiners)
     const handle = client.getHandle('bench')
     const call = (turns: unknown): Promise<unknown> => handle.remote(turns)
     strictEqual(((await call(1_000)) as readonly unknown[])[1], burn({ data: 1_000 }), 'Shoal answers wrong')
@@ -215,13 +221,13 @@ function scaleOut(joiners: number): LocalContender {
     }
     const alone = await rate()
     const children = await Promise.all(Array.from({ length: joiners }, startJoiner))
-    for (const child of children) await joinWith(client, child, async () => 0)
+    for (const child of children) await joinWith(client, child)
     await client.updateBackendConfig('bench', { numReplicas: 1 + joiners })
     const pids = async (): Promise<number> => {
       const answers = (await Promise.all(Array.from({ length: 40 }, () => call(10_000)))) as [number, number][]
       return new Set(answers.map(([pid]) => pid)).size
     }
-    while ((await pids()) < 1 + joiners) await new Promise((resolve) => setTimeout(resolve, 20))
+    while ((await pids()) < 1 + joiners) await delay(20)
     const together = await rate()
     for (const child of children) child.kill()
     await client.close()
@@ -249,7 +255,7 @@ export const mesh: Group = {
 export const meshJoin: Group = {
   id: 'mesh/join',
   title: 'From join to the first answer of the joiner, median of 5 joins',
-  base: 'shoal',
+  base: 'shoal join',
   rateTitle: 'calls/s',
   contenders: [joining],
 }
@@ -257,8 +263,8 @@ export const meshJoin: Group = {
 export const meshScaleOut: Group = {
   id: 'scale-out',
   title: 'CPU-bound, about 5 ms a call, 12 in flight, one replica in each process',
-  base: 'shoal, 1 joined',
-  rateTitle: 'none joined calls/s',
-  secondRateTitle: 'joined calls/s',
-  contenders: [scaleOut(0), scaleOut(1), scaleOut(2)],
+  base: free.name,
+  rateTitle: 'none joined (1 thread) calls/s',
+  secondRateTitle: 'joined (2 threads) calls/s',
+  contenders: [free, scaleOut(0), scaleOut(1), scaleOut(2)],
 }

@@ -43,7 +43,8 @@ export function groupTable(group: Group, names: readonly string[], rounds: reado
     figureColumn('average batch', 'averageBatch', 1),
     figureColumn('dropped', 'dropped', 0),
     rangeColumn('efficiency', (name) => values(name, 'efficiency'), 2),
-    rangeColumn('join to first answer ms', (name) => values(name, 'joinMs'), 0),
+    rangeColumn('joined after ms', (name) => values(name, 'joinedMs'), 0),
+    rangeColumn('first answer after ms', (name) => values(name, 'servedMs'), 0),
   ]
   const measured = names
     .filter((name) => rounds.some((round) => round.get(group.id, name) !== undefined))
