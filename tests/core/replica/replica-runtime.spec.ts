@@ -566,7 +566,8 @@ describe('ReplicaRuntime', () => {
       const bench = new RuntimeBench((request: ServeRequest) => (request.form as { name: string }).name)
       const body = '--x\r\ncontent-disposition: form-data; name="name"\r\n\r\nAda\r\n--x--\r\n'
       bench.sendHttp(0, ['Content-Type', 'Multipart/Form-Data; boundary=x'], body)
-      for (let i = 0; i < 20; i++) await bench.settle()
+      // The platform reads the form in turns of its own.
+      while (bench.frames.length === 0) await bench.settle()
       expect(bench.frames[0]).to.deep.equal({ id: 0, kind: AnswerKind.TEXT, value: 'Ada' })
     })
   })
