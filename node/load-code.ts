@@ -1,6 +1,6 @@
 import type { PortableSource } from '../core/adapters/portability/index.ts'
 import { ServeError } from '../core/base/index.ts'
-import type { ReplicaCode } from '../core/replica/index.ts'
+import { exportedTarget, type ReplicaCode } from '../core/replica/index.ts'
 import { evaluateSource } from './evaluate-source.ts'
 
 /** Makes a function or class of code that arrived in this thread. */
@@ -25,12 +25,5 @@ export async function loadCode(code: ReplicaCode): Promise<unknown> {
 
 /** A named export of a module. The message says what the module does export. */
 export async function loadModule(url: string, exportName: string): Promise<unknown> {
-  const module = (await import(url)) as Record<string, unknown>
-  const value = module[exportName]
-  if (typeof value === 'function') return value
-  const there = Object.keys(module).filter((name) => typeof module[name] === 'function')
-  throw new ServeError(
-    'ERR_BACKEND_START_FAILED',
-    `module ${url} has no function or class ${exportName}; it exports ${there.length === 0 ? 'none' : there.join(', ')}`,
-  )
+  return exportedTarget((await import(url)) as Record<string, unknown>, url, exportName)
 }
