@@ -1,9 +1,12 @@
 import { ServeError, toErrorEnvelope } from '../core/base/index.ts'
 import type { CallPort } from '../core/replica/index.ts'
-import { AnswerKind, CANCEL, SLOTS_PER_ANSWER, SLOTS_PER_CALL } from '../core/request/index.ts'
+import { AnswerKind, CANCEL, CREDIT, SLOTS_PER_ANSWER, SLOTS_PER_CALL } from '../core/request/index.ts'
 
 /** Answers after which a call goes on. */
 const GOES_ON: ReadonlySet<unknown> = new Set([AnswerKind.STARTED, AnswerKind.STREAM, AnswerKind.CHUNK, AnswerKind.BODY_CREDIT])
+
+/** Of no call that a replica knows. */
+const NO_ID = -1
 
 interface OpenCall {
   readonly caller: Caller
@@ -40,8 +43,13 @@ export class PortMux {
 
   #forward(caller: Caller, message: readonly unknown[], transfer?: readonly object[]): void {
     const first = message[0] as number
+    if (first === CREDIT) {
+      const credits = message.slice(1)
+      for (let i = 0; i < credits.length; i += 2) credits[i] = caller.ids.get(credits[i] as number) ?? NO_ID
+      return this.#port.post([CREDIT, ...credits])
+    }
     if (first < 0) {
-      // A signal about a call: to cancel it, credit for its stream, a part of its body.
+      // A signal about a call: to cancel it, or a part of its body.
       const id = caller.ids.get(message[1] as number)
       if (id !== undefined) this.#port.post([first, id, ...message.slice(2)], transfer)
       return

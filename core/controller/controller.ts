@@ -260,17 +260,18 @@ export class Controller {
   async restore(): Promise<void> {
     const { clock, log, store } = this.#seams
     if (store === undefined) return
-    const { forgetEndpoint, readState, startStored } = await import('./restore.ts')
-    const { backends, endpoints, deployed, orphans } = readState(await store.load())
-    const supervisors = backends.map((spec) => this.#enlist(this.#supervise(spec)))
-    for (const entry of endpoints) this.#endpoints.set(entry.name, entry)
-    for (const tag of deployed.backends) this.#ownedBackends.add(tag)
-    for (const name of deployed.endpoints) this.#ownedEndpoints.add(name)
-    for (const name of orphans) log.warn({ endpoint: name }, 'endpoint.not-restored')
-    await this.#save(...orphans.map((name) => () => forgetEndpoint(name)))
-    this.#swapTable()
-    const seams = { clock, log, renew: (spent: BackendSupervisor) => this.#renew(spent), signal: this.#abort.signal }
-    await Promise.all(supervisors.map((supervisor) => startStored(supervisor, seams)))
+    const { restoreState } = await import('./restore.ts')
+    await restoreState(store, {
+      clock,
+      log,
+      endpoints: this.#endpoints,
+      ownedBackends: this.#ownedBackends,
+      ownedEndpoints: this.#ownedEndpoints,
+      enlist: (spec) => this.#enlist(this.#supervise(spec)),
+      onRead: () => this.#swapTable(),
+      renew: (spent) => this.#renew(spent),
+      signal: this.#abort.signal,
+    })
   }
 
   /**
@@ -280,18 +281,9 @@ export class Controller {
   async rollout(endpoint: string, backend: string, options: RolloutOptions = {}): Promise<RolloutResult> {
     const { policy } = this.#endpointOf(endpoint)
     requireBackend(endpoint, backend, this.#supervisors)
-    const { observe, resolveRollout, runRollout } = await import('./rollout.ts')
-    const resolved = resolveRollout(options)
-    const others = policy.entries.map((entry) => entry.backend).filter((tag) => tag !== backend)
-    const result = await runRollout(policy, backend, resolved, {
-      setTraffic: (weights) => this.setTraffic(endpoint, weights),
-      observe: () => {
-        const canary = observe(this.#queuesOf([backend]))
-        const rest = observe(this.#queuesOf(others))
-        return () => ({ canary: canary(), rest: rest() })
-      },
-      clock: this.#seams.clock,
-    })
+    const { startRollout } = await import('./rollout.ts')
+    const setTraffic = (weights: Readonly<Record<string, number>>): Promise<void> => this.setTraffic(endpoint, weights)
+    const result = await startRollout(policy, backend, options, { setTraffic, queues: this.#queues, clock: this.#seams.clock })
     this.#seams.onEvent({ kind: 'rollout', endpoint, backend, ...result })
     return result
   }
@@ -442,10 +434,6 @@ export class Controller {
       await undo().catch((undoError: unknown) => this.#seams.log.error({ backend: spec.tag, error: String(undoError) }, 'edit.not-undone'))
       throw error
     }
-  }
-
-  #queuesOf(tags: readonly string[]): BackendQueue[] {
-    return tags.flatMap((tag) => this.#queues.get(tag) ?? [])
   }
 
   #supervisorOf(tag: string): BackendSupervisor {

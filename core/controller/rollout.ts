@@ -138,6 +138,26 @@ export async function runRollout(
   return { state: 'completed', share: options.steps.at(-1) ?? 1 }
 }
 
+/** Checks the options, then raises the share while it looks at these queues, by tag. `ERR_INVALID_CONFIG` names the field. */
+export function startRollout(
+  policy: TrafficPolicy,
+  canary: string,
+  options: RolloutOptions,
+  seams: Omit<RolloutSeams, 'observe'> & { readonly queues: ReadonlyMap<string, BackendQueue> },
+): Promise<RolloutResult> {
+  const resolved = resolveRollout(options)
+  const others = policy.entries.map(({ backend }) => backend).filter((tag) => tag !== canary)
+  const queuesOf = (tags: readonly string[]): BackendQueue[] => tags.flatMap((tag) => seams.queues.get(tag) ?? [])
+  return runRollout(policy, canary, resolved, {
+    ...seams,
+    observe: () => {
+      const ofCanary = observe(queuesOf([canary]))
+      const ofRest = observe(queuesOf(others))
+      return () => ({ canary: ofCanary(), rest: ofRest() })
+    },
+  })
+}
+
 function checkKeys(what: string, given: object, known: readonly string[]): void {
   if (!isRecord(given)) throw invalid(`${what} must be an object`)
   for (const key of Object.keys(given)) {

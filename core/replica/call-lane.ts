@@ -1,6 +1,8 @@
 import { type Clock, canClone, type ErrorEnvelope, fromErrorEnvelope, isServeError, type ServeError, withOutcome } from '../base/index.ts'
 import {
   AnswerKind,
+  BODY,
+  BODY_END,
   CANCEL,
   CREDIT,
   isPrimitive,
@@ -9,9 +11,8 @@ import {
   SLOTS_PER_ANSWER,
   SLOTS_PER_CALL,
 } from '../request/index.ts'
-import { type Call, CallState } from '../service/index.ts'
+import { type Call, CallState, type PacedUpload } from '../service/index.ts'
 import type { Loaded } from './balancer.ts'
-import { BodyOutbox } from './body-outbox.ts'
 import type { CallPort } from './call-port.ts'
 import { PeakEwma } from './peak-ewma.ts'
 import { StreamInbox } from './stream-inbox.ts'
@@ -36,7 +37,7 @@ export interface LaneOwner {
   onError(call: Call, error: ServeError): void
   /** The slot of a call is free again; comes after one of the two above, for abandoned calls alone. */
   onDone(call: Call, nowMs: number): void
-  /** A part of a stream came; its idle clock restarts. */
+  /** Parts of a stream came with this message; its idle clock restarts. */
   onChunk(call: Call): void
   /** All answers of one message were told. */
   onMessageEnd(): void
@@ -77,8 +78,11 @@ export class CallLane implements Loaded {
   #sharedCalls: Call[] = []
   #sharedChars = 0
   #alone: Call[] = []
+  /** Credit of streams that has not left. */
+  #credits: number[] = [CREDIT]
+  #isReceiving = false
   /** Bodies that stream to the other side. */
-  readonly #uploads = new Map<Call, BodyOutbox>()
+  readonly #uploads = new Map<Call, PacedUpload>()
   #closed = false
   /** True for a moment after the other node refused a call. */
   #isResting = false
@@ -298,7 +302,11 @@ export class CallLane implements Loaded {
       }
       this.#take(call, kind, message[i + 2], streams, nowMs)
     }
+    // Readers that wait take all there is and grant more: one message for all of them wakes their producers together.
+    this.#isReceiving = true
     for (const stream of streams) stream.endOfMessage()
+    this.#isReceiving = false
+    this.#sendCredits()
     this.#owner.onMessageEnd()
   }
 
@@ -316,7 +324,8 @@ export class CallLane implements Loaded {
       case AnswerKind.CHUNK:
         if (stream === undefined) return
         stream.push(value)
-        if (!streams.includes(stream)) streams.push(stream)
+        if (streams.includes(stream)) return
+        streams.push(stream)
         return this.#owner.onChunk(call)
       case AnswerKind.END:
         this.#free(call)
@@ -354,12 +363,16 @@ export class CallLane implements Loaded {
 
   #sendBody(call: Call, creditBytes: number): void {
     if (call.upload === undefined || call.state === CallState.SETTLED) return
-    let outbox = this.#uploads.get(call)
-    if (outbox === undefined) {
-      outbox = new BodyOutbox(call.id, call.upload, this.#port, (error) => this.#breakOff(call, error))
-      this.#uploads.set(call, outbox)
+    let paced = this.#uploads.get(call)
+    if (paced === undefined) {
+      paced = call.upload.paced({
+        part: (bytes) => this.#port.post([BODY, call.id, bytes], [bytes.buffer]),
+        end: (...error) => this.#port.post([BODY_END, call.id, ...error]),
+        onError: (error) => this.#breakOff(call, error),
+      })
+      this.#uploads.set(call, paced)
     }
-    outbox.addCredit(creditBytes)
+    paced.addCredit(creditBytes)
   }
 
   /** The rest of the body is lost: a call without an answer so far fails with the reason; else its handler decides. */
@@ -372,7 +385,9 @@ export class CallLane implements Loaded {
     const stream = new StreamInbox(
       head,
       (chunks) => {
-        if (!this.#closed && call.lane === this) this.#port.post([CREDIT, call.id, chunks])
+        if (this.#closed || call.lane !== this) return
+        this.#credits.push(call.id, chunks)
+        if (!this.#isReceiving) this.#sendCredits()
       },
       () => this.cancel(call),
     )
@@ -380,6 +395,13 @@ export class CallLane implements Loaded {
     if (call.state === CallState.SETTLED) return stream.cancel()
     call.state = CallState.STREAMING
     this.#owner.onAnswer(call, AnswerKind.STREAM, stream)
+  }
+
+  #sendCredits(): void {
+    if (this.#credits.length === 1) return
+    const credits = this.#credits
+    this.#credits = [CREDIT]
+    this.#port.post(credits)
   }
 
   #windowFor(serviceUs: number): number {

@@ -151,7 +151,10 @@ export class ReplicaRuntime {
   #receive(message: readonly unknown[]): void {
     const first = message[0] as number
     if (first === CANCEL) return this.#cancel(message[1] as number)
-    if (first === CREDIT) return this.#running.get(message[1] as number)?.stream?.addCredit(message[2] as number)
+    if (first === CREDIT) {
+      for (let i = 1; i < message.length; i += 2) this.#running.get(message[i] as number)?.stream?.addCredit(message[i + 1] as number)
+      return
+    }
     if (first === BODY) return this.#bodies.get(message[1] as number)?.push(message[2] as Uint8Array)
     if (first === BODY_END) return this.#endBody(message[1] as number, message[2] as ErrorEnvelope | undefined)
     this.#nowMs = this.#clock.nowMs()

@@ -14,7 +14,7 @@ export const SLOTS_PER_ANSWER = 3
 
 /** `[CANCEL, id]`: the caller let go; the replica drops the call or aborts its signal, and answers all the same. */
 export const CANCEL = -1
-/** `[CREDIT, id, chunks]`: the consumer of a stream is ready for so many more chunks. */
+/** `[CREDIT, id, chunks, id, chunks, ...]`: the consumers of these streams are ready for so many more chunks. */
 export const CREDIT = -2
 
 /** `[BODY, id, part]`: the next bytes of a body that streams in, moved. */

@@ -41,27 +41,16 @@ export function isPlainObject(value: unknown): value is Record<string, unknown> 
 /** A value that refuses to travel, with the path to what holds it up. */
 export function notSerializable(value: unknown, path: string, cause: unknown): ServeError {
   const culprit = culpritOf(value, path, cause) ?? uncloneablePath(value, path)
-  const client = culprit.value !== undefined && isClient(culprit.value)
-  if (isLiving(culprit.value)) {
-    return new ServeError(
-      'ERR_NOT_SERIALIZABLE',
-      `${culprit.path} is a handle, which travels in initArgs only, in plain objects and arrays`,
-      {
-        cause,
-        details: { path: culprit.path },
-      },
-    )
-  }
-  return client
-    ? new ServeError(
-        'ERR_CLIENT_NOT_SERIALIZABLE',
-        `${culprit.path} is a client, which cannot travel: call connect() there, or pass a handle in initArgs`,
-        { cause, details: { path: culprit.path } },
-      )
-    : new ServeError('ERR_NOT_SERIALIZABLE', `${culprit.path} is ${nameOf(culprit.value)}, which cannot travel to another thread or peer`, {
-        cause,
-        details: { path: culprit.path },
-      })
+  const isClientItself = isClient(culprit.value)
+  const why = isClientItself
+    ? 'a client, which cannot travel: call connect() there, or pass a handle in initArgs'
+    : isLiving(culprit.value)
+      ? 'a handle, which travels in initArgs only, in plain objects and arrays'
+      : `${nameOf(culprit.value)}, which cannot travel to another thread or peer`
+  return new ServeError(isClientItself ? 'ERR_CLIENT_NOT_SERIALIZABLE' : 'ERR_NOT_SERIALIZABLE', `${culprit.path} is ${why}`, {
+    cause,
+    details: { path: culprit.path },
+  })
 }
 
 const CLIENT_BRAND = Symbol.for('shoal.Client')

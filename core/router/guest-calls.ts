@@ -77,7 +77,10 @@ export function serveGuestCalls({ port, queue, backend }: GuestCallsInit, turns:
     const first = message[0] as number
     const id = message[1] as number
     if (first === CANCEL) return open.get(id)?.cancel()
-    if (first === CREDIT) return open.get(id)?.addCredit(message[2] as number)
+    if (first === CREDIT) {
+      for (let i = 1; i < message.length; i += 2) open.get(message[i] as number)?.addCredit(message[i + 1] as number)
+      return
+    }
     if (first === BODY) return bodies.get(id)?.push(message[2] as Uint8Array)
     if (first === BODY_END) {
       const envelope = message[2] as ErrorEnvelope | undefined

@@ -14,7 +14,8 @@ import {
 } from '../request/index.ts'
 import { Call, type CallSink } from '../service/index.ts'
 import { packRequest } from './pack-request.ts'
-import { partsOf, ServeResponse } from './serve-response.ts'
+import { ServeResponse } from './serve-response.ts'
+import { StreamParts } from './stream-parts.ts'
 
 /** Options of a handle; given again, the last value wins. */
 export interface HandleOptions {
@@ -222,7 +223,7 @@ function fromAnswer(kind: AnswerKind, value: unknown, onEnd: () => void): unknow
   if (kind === AnswerKind.FULL) return responseOf(value as readonly [number, readonly string[], string | Uint8Array | undefined])
   if (kind !== AnswerKind.STREAM) return value
   const stream = value as StreamAnswer
-  return stream.head === undefined ? partsOf(stream, onEnd) : streamToResponse(stream.head, stream, onEnd)
+  return stream.head === undefined ? new StreamParts(stream, onEnd) : streamToResponse(stream.head, stream, onEnd)
 }
 
 function streamToResponse(head: ResponseHead, stream: StreamAnswer, onEnd: () => void): Response {

@@ -132,7 +132,10 @@ export function serveOutbound(port: CallPort, target: CallTarget, turns: Turns):
   port.listen((message) => {
     const first = message[0] as number
     if (first === CANCEL) return open.get(message[1] as number)?.cancel()
-    if (first === CREDIT) return open.get(message[1] as number)?.addCredit(message[2] as number)
+    if (first === CREDIT) {
+      for (let i = 1; i < message.length; i += 2) open.get(message[i] as number)?.addCredit(message[i + 1] as number)
+      return
+    }
     for (let i = 0; i < message.length; i += SLOTS_PER_CALL) {
       const id = message[i] as number
       const meta = unpackHandleMeta(message[i + 2] as CallMeta)

@@ -1,6 +1,6 @@
 import { ServeError } from '../base/index.ts'
-import type { StreamAnswer } from '../request/index.ts'
 import type { Call } from '../service/index.ts'
+import { type PartSource, StreamParts } from './stream-parts.ts'
 
 interface Settle<T> {
   resolve(value: T | PromiseLike<T>): void
@@ -41,10 +41,14 @@ export class ServeResponse<T> extends Promise<T> {
     else ServeResponse.fail(this, error)
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<T extends AsyncIterable<infer Part> ? Part : T, void, undefined> {
-    const result: unknown = await this
-    if (isAsyncIterable(result)) yield* result as AsyncIterable<never>
-    else yield result as never
+  [Symbol.asyncIterator](): AsyncIterableIterator<T extends AsyncIterable<infer Part> ? Part : T, void, undefined> {
+    let source: PartSource<unknown> | undefined
+    const read = async (): Promise<readonly unknown[] | undefined> => {
+      source ??= sourceOf(await this)
+      return source.read()
+    }
+    const cancel = (): void => void this.then((result) => (source ?? sourceOf(result)).cancel(), ignore)
+    return new StreamParts({ read, cancel }) as AsyncIterableIterator<never, void, undefined>
   }
 
   /** Tells the response which call it waits for. A response that was cancelled before cancels it. */
@@ -72,20 +76,14 @@ Object.defineProperty(ServeResponse.prototype, 'constructor', { value: Promise, 
 
 const ignore = (): void => {}
 
-function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
-  return (
-    typeof value === 'object' && value !== null && typeof (value as Partial<AsyncIterable<unknown>>)[Symbol.asyncIterator] === 'function'
-  )
-}
-
-/** A streamed answer as an async iterable; leaving the loop early cancels the producer. `onEnd` is called at the end, whatever way it came. */
-export async function* partsOf(stream: StreamAnswer, onEnd: () => void = () => {}): AsyncGenerator<unknown, void, undefined> {
-  let ended = false
-  try {
-    for (let parts = await stream.read(); parts !== undefined; parts = await stream.read()) yield* parts
-    ended = true
-  } finally {
-    onEnd()
-    if (!ended) stream.cancel()
+/** What a result gives to one who iterates: its parts, or itself as the only one. */
+function sourceOf(result: unknown): PartSource<unknown> {
+  if (result instanceof StreamParts) return result
+  let left: readonly unknown[] | undefined = [result]
+  const read = async (): Promise<readonly unknown[] | undefined> => {
+    const parts = left
+    left = undefined
+    return parts
   }
+  return { read, cancel() {} }
 }

@@ -1,4 +1,5 @@
-import { type ErrorEnvelope, ServeError, toErrorEnvelope } from '../base/index.ts'
+import { ServeError } from '../base/index.ts'
+import { PacedUpload, type UploadSink } from './paced-upload.ts'
 
 /** Longest part that leaves as one message, in bytes. */
 const MAX_PART_BYTES = 256 * 1024
@@ -43,7 +44,7 @@ export class Upload {
    * `ERR_PAYLOAD_TOO_LARGE`.
    * @param mostBytes above 0
    */
-  async read(mostBytes: number): Promise<Uint8Array | undefined> {
+  async read(mostBytes: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
     this.#hasBegun = true
     const bytes = this.#held ?? (await this.#more())
     if (bytes === undefined) return undefined
@@ -52,9 +53,9 @@ export class Upload {
     return new Uint8Array(bytes.subarray(0, count))
   }
 
-  /** What the other side is told when the rest will not come; here, so that only what makes uploads needs it. */
-  describeEnd(error: unknown): ErrorEnvelope {
-    return toErrorEnvelope(error)
+  /** Sends it as the other side gives credit; at first there is none. */
+  paced(sink: UploadSink): PacedUpload {
+    return new PacedUpload(this, sink)
   }
 
   async #more(): Promise<Uint8Array | undefined> {

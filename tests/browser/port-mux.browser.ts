@@ -51,6 +51,17 @@ describe('the mux of a shared replica', () => {
     ])
   })
 
+  it('renumbers each credit of a message, and lets one of an unknown call mean nothing', () => {
+    const { turns, atReplica, openCaller } = setUp()
+    openCaller().port.post([5, 10, 0, 'of another'])
+    const { port } = openCaller()
+    port.post([7, 10, 0, 'a', 8, 10, 0, 'b'])
+    port.post([CREDIT, 7, 3, 5, 9, 8, 4])
+    turns.run()
+    const [a, b] = [atReplica[1]?.[0], atReplica[1]?.[4]]
+    expect(atReplica[2]).to.deep.equal([CREDIT, a, 3, -1, 9, b, 4])
+  })
+
   it('keeps a stream open until it ends, and no longer', () => {
     const { turns, replica, atReplica, openCaller } = setUp()
     const { port, got } = openCaller()

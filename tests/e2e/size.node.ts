@@ -65,7 +65,7 @@ expose((request) => request.data)`,
   ] as const) {
     it(`keeps ${what} within its budget`, async () => {
       const bytes = await measure()
-      console.log(`      ${(bytes / 1_000).toFixed(1)} kB of ${(BUDGETS[key] / 1_000).toFixed(1)}, min+gzip`)
+      console.log(`      ${(bytes / 1_000).toFixed(2)} kB of ${(BUDGETS[key] / 1_000).toFixed(1)}, min+gzip`)
       expect(bytes).to.be.at.most(BUDGETS[key])
     })
   }

@@ -26,6 +26,7 @@ export class FakeReplica {
   /** Ids of the calls whose answer streams. */
   readonly streaming = new Set<number>()
   readonly credits: { readonly id: number; readonly chunks: number }[] = []
+  creditMessages = 0
   readonly #port: CallPort
   readonly #flags: Uint8Array | undefined
 
@@ -78,13 +79,19 @@ export class FakeReplica {
     this.#port.post([1_000, ...values.flatMap((value) => [id, AnswerKind.CHUNK, value])])
   }
 
+  /** Frames in one message. */
+  postMixed(frames: readonly (readonly [id: number, kind: AnswerKind, value: unknown])[]): void {
+    this.#port.post([1_000, ...frames.flat()])
+  }
+
   #receive(message: readonly unknown[]): void {
     if (message[0] === CANCEL) {
       this.cancelled.push(message[1] as number)
       return
     }
     if (message[0] === CREDIT) {
-      this.credits.push({ id: message[1] as number, chunks: message[2] as number })
+      this.creditMessages++
+      for (let i = 1; i < message.length; i += 2) this.credits.push({ id: message[i] as number, chunks: message[i + 1] as number })
       return
     }
     const calls: HeldCall[] = []

@@ -82,7 +82,12 @@ export class RuntimeBench {
   }
 
   credit(id: number, chunks: number): void {
-    this.#port.post([CREDIT, id, chunks])
+    this.credits([id, chunks])
+  }
+
+  /** Credit for several streams in one message. */
+  credits(...credits: readonly (readonly [id: number, chunks: number])[]): void {
+    this.#port.post([CREDIT, ...credits.flat()])
     this.turns.run()
   }
 

@@ -85,7 +85,7 @@ export function classes(handle: Handle<typeof Digits>): void {
   same<Answer<typeof tokens>, AsyncIterable<number>>(true)
   // A response is an async iterable of its parts, too.
   const iterated = tokens[Symbol.asyncIterator]()
-  same<typeof iterated, AsyncGenerator<number, void, undefined>>(true)
+  same<typeof iterated, AsyncIterableIterator<number, void, undefined>>(true)
   // The result of one is the data of the other.
   handle.explain.remote(handle.remote(new Uint8Array()))
 

@@ -406,6 +406,27 @@ describe('CallLane', () => {
       expect(replica.credits.map(({ chunks }) => chunks)).to.deep.equal([16])
     })
 
+    it('gives the credit of all streams in a message at once, so that their producers wake together', async () => {
+      const { clock, owner, replica, turns, send } = setup()
+      send('a', 'b')
+      const ids = replica.held.map(({ id }) => id)
+      for (const id of ids) replica.post(id, AnswerKind.STREAM, undefined)
+      turns.run()
+      const readings = owner.answers.map(({ value }) => (value as StreamAnswer).read())
+      replica.postMixed(ids.flatMap((id) => new Array(32).fill([id, AnswerKind.CHUNK, clock.nowMs()])))
+      turns.run()
+      await Promise.all(readings)
+      expect(replica.credits.map(({ id, chunks }) => [id, chunks])).to.deep.equal(ids.map((id) => [id, 64]))
+      expect(replica.creditMessages).to.equal(1)
+    })
+
+    it('tells its owner of parts once for a message', () => {
+      const { owner, replica, turns, id, call } = open()
+      replica.postParts(id, 1, 2, 3)
+      turns.run()
+      expect(owner.chunks).to.deep.equal([call])
+    })
+
     it('widens the window for a reader that waits for parts, up to 256', async () => {
       const { replica, turns, id, stream } = open()
       const windows: number[] = []

@@ -479,6 +479,19 @@ describe('ReplicaRuntime', () => {
       expect(state.produced).to.equal(48)
     })
 
+    it('takes credit for several streams in one message', async () => {
+      const { state, handler } = counting()
+      const bench = new RuntimeBench(handler)
+      bench.send([0], [1])
+      await bench.advance(0)
+      await bench.advance(0)
+      expect(state.produced).to.equal(64)
+      bench.credits([0, 16], [77, 1], [1, 8])
+      await bench.advance(0)
+      await bench.advance(0)
+      expect(state.produced).to.equal(88)
+    })
+
     it('keeps its parts in order, whether they share messages or not', async () => {
       const parts = (): unknown[] => [1, { a: 2 }, 'three', new Uint8Array([4]), 5, 6, [7], null]
       const bench = new RuntimeBench(async function* () {
