@@ -73,13 +73,17 @@ export class PortMux {
     const parts = new Map<Caller, unknown[]>()
     for (let i = 1; i < message.length; i += SLOTS_PER_ANSWER) {
       const id = message[i] as number
-      const call = this.#open.get(id)
-      if (call === undefined) continue
       const kind = message[i + 1]
-      const part = parts.get(call.caller) ?? [message[0]]
-      part.push(call.id, kind, message[i + 2])
-      parts.set(call.caller, part)
-      if (!GOES_ON.has(kind)) this.#end(id)
+      // Numbers that follow each other here may not do so at the caller.
+      const count = kind === AnswerKind.STARTED ? (message[i + 2] as number) : 1
+      for (let one = id; one < id + count; one++) {
+        const call = this.#open.get(one)
+        if (call === undefined) continue
+        const part = parts.get(call.caller) ?? [message[0]]
+        part.push(call.id, kind, kind === AnswerKind.STARTED ? 1 : message[i + 2])
+        parts.set(call.caller, part)
+        if (!GOES_ON.has(kind)) this.#end(one)
+      }
     }
     for (const [caller, part] of parts) caller.deliver(part)
   }

@@ -314,7 +314,10 @@ export class CallLane implements Loaded {
     const stream = call.stream as StreamInbox | undefined
     switch (kind) {
       case AnswerKind.STARTED:
-        call.started = true
+        for (let id = call.id + (value as number); id-- > call.id; ) {
+          const one = this.#ring[id & this.#mask]
+          if (one?.id === id) one.started = true
+        }
         return
       case AnswerKind.BODY_CREDIT:
         return this.#sendBody(call, value as number)

@@ -166,8 +166,15 @@ export class ReplicaRuntime {
 
   /** Without shared memory the calls of a message count as started when it is opened: the safe side. */
   #announceStart(message: readonly unknown[]): void {
-    const answers: unknown[] = [this.#outbox.serviceUs]
-    for (let i = 0; i < message.length; i += SLOTS_PER_CALL) answers.push(message[i], AnswerKind.STARTED, undefined)
+    const answers = [this.#outbox.serviceUs]
+    let next = -1
+    let run = 0
+    for (let i = 0; i < message.length; i += SLOTS_PER_CALL) {
+      const id = message[i] as number
+      if (id !== next) run = answers.push(id, AnswerKind.STARTED, 0) - 1
+      ;(answers[run] as number)++
+      next = id + 1
+    }
     this.#port.post(answers)
   }
 

@@ -47,7 +47,10 @@ export const AnswerKind = Object.freeze({
   CHUNK: 8,
   /** The stream ended well. */
   END: 9,
-  /** User code is about to see this call. Sent only where memory cannot be shared; elsewhere a flag is set. No end of the call. */
+  /**
+   * User code is about to see so many calls, of this id and those that follow. Sent only where memory cannot be shared; elsewhere a flag is set. No end
+   * of a call.
+   */
   STARTED: 10,
   /** The handler reads: so many more bytes of the body may leave. No end of the call. */
   BODY_CREDIT: 11,

@@ -62,6 +62,18 @@ describe('the mux of a shared replica', () => {
     expect(atReplica[2]).to.deep.equal([CREDIT, a, 3, -1, 9, b, 4])
   })
 
+  it('tells each caller of its own calls that were started, under its own numbers', () => {
+    const { turns, replica, atReplica, openCaller } = setUp()
+    const [a, b] = [openCaller(), openCaller()]
+    a.port.post([4, 10, 0, 'a', 9, 10, 0, 'b'])
+    b.port.post([4, 10, 0, 'c'])
+    turns.run()
+    replica.post([5, atReplica[0]?.[0], AnswerKind.STARTED, 3])
+    turns.run()
+    expect(a.got).to.deep.equal([[5, 4, AnswerKind.STARTED, 1, 9, AnswerKind.STARTED, 1]])
+    expect(b.got).to.deep.equal([[5, 4, AnswerKind.STARTED, 1]])
+  })
+
   it('keeps a stream open until it ends, and no longer', () => {
     const { turns, replica, atReplica, openCaller } = setUp()
     const { port, got } = openCaller()

@@ -45,7 +45,7 @@ export class FakeReplica {
 
   /** Marks a held call as seen by user code. */
   start(call: HeldCall): void {
-    if (this.#flags === undefined) this.post(call.id, AnswerKind.STARTED, undefined)
+    if (this.#flags === undefined) this.post(call.id, AnswerKind.STARTED, 1)
     else this.#flags[call.id & 511] = 1
   }
 

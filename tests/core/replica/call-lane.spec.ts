@@ -318,6 +318,14 @@ describe('CallLane', () => {
       })
     }
 
+    it('are told of in one word where their numbers follow each other', () => {
+      const { replica, turns, lane, send } = setup({ shared: false })
+      const calls = send('a', 'b', 'c')
+      replica.post(replica.held[0]!.id, AnswerKind.STARTED, 2)
+      turns.run()
+      expect(calls.map((call) => lane.hasStarted(call))).to.deep.equal([true, true, false])
+    })
+
     it('are forgotten when another call takes their place', () => {
       const { replica, turns, lane, send } = setup()
       for (let i = 0; i < 512; i++) {

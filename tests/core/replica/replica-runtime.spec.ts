@@ -151,10 +151,10 @@ describe('ReplicaRuntime', () => {
 
     it('says of every call of a message that it is started before it runs one, where memory is not shared', () => {
       const bench = new RuntimeBench(echo, { maxConcurrentQueries: 1 }, { shared: false })
-      bench.send([0, 'a'], [1, 'b'])
+      bench.send([0, 'a'], [1, 'b'], [5, 'c'])
       expect(bench.messages[0]).to.deep.equal([
-        { id: 0, kind: AnswerKind.STARTED, value: undefined },
-        { id: 1, kind: AnswerKind.STARTED, value: undefined },
+        { id: 0, kind: AnswerKind.STARTED, value: 2 },
+        { id: 5, kind: AnswerKind.STARTED, value: 1 },
       ])
     })
 
