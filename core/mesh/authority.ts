@@ -31,6 +31,8 @@ export interface AuthoritySeams {
   readonly epochMs: () => number
   /** For the names of tickets: they need not be secret, the signature is. */
   readonly random: Random
+  /** What is known of tickets. @default an empty one that lives as long as this process */
+  readonly book?: TicketBook
 }
 
 /** Who holds the key of a mesh: issues tickets, redeems them, and takes them back. */
@@ -40,7 +42,7 @@ export class MeshAuthority {
 
   constructor(seams: AuthoritySeams) {
     this.#seams = seams
-    this.#book = new TicketBook(seams.epochMs)
+    this.#book = seams.book ?? new TicketBook({ epochMs: seams.epochMs })
   }
 
   /** Public key of the mesh. */
@@ -73,7 +75,7 @@ export class MeshAuthority {
       uses,
       ...grant,
     }
-    this.#book.add(claims)
+    await this.#book.add(claims)
     return signer.sign('ticket', claims)
   }
 
@@ -81,7 +83,7 @@ export class MeshAuthority {
   async redeem(ticket: string, peerId: string, wantedRoles: readonly string[] | undefined): Promise<Credential> {
     const claims = await this.#read(ticket)
     const roles = wantedRoles === undefined ? claims.roles : narrowed(claims.roles, wantedRoles)
-    this.#book.redeem(claims, peerId)
+    await this.#book.redeem(claims, peerId)
     return this.issue(peerId, claims.id, { ...claims, roles })
   }
 
@@ -103,7 +105,7 @@ export class MeshAuthority {
   /** @returns the id of the ticket, by which peers that came with it are known */
   async revoke(ticket: string): Promise<string> {
     const claims = await this.#read(ticket)
-    this.#book.revoke(claims)
+    await this.#book.revoke(claims)
     return claims.id
   }
 

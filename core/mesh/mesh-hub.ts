@@ -261,6 +261,8 @@ export class MeshHub {
 
   #welcome(member: Member): void {
     const { link } = member
+    // Taken back while it was let in.
+    if (this.#init.authority.isRevoked(member.ticketId)) return link.close('its ticket was revoked')
     link.onPort((port) => {
       const controller = this.#controller
       if (controller === undefined) throw new ServeError('ERR_NO_CONTROLLER', 'the controller is not ready')

@@ -374,6 +374,16 @@ describe('a mesh', () => {
       expect(world.spread('echo')).to.deep.equal({ controller: 5, p: 1 })
     })
 
+    it('are not had by a peer whose ticket is taken back while it is let in', async () => {
+      const world = await MeshWorld.make([50, 50])
+      const given = await world.client.createTicket()
+      const joined = world.codeOf(world.join('p', { given }))
+      await world.clock.advance(120)
+      await world.client.revokeTicket(given)
+      await joined
+      expect(Object.keys(world.hub.peers)).to.deep.equal([])
+    })
+
     it('end with the ticket that gave them', async () => {
       const world = await MeshWorld.make()
       const given = await world.client.createTicket()
