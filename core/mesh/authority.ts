@@ -88,7 +88,7 @@ export class MeshAuthority {
   }
 
   /** A credential bound to a peer. */
-  async issue(peerId: string, ticketId: string, { roles, maxReplicas, endpoints }: Grant): Promise<Credential> {
+  async issue(peerId: string, ticketId: string, { roles, maxReplicas, endpoints, trusted }: Grant): Promise<Credential> {
     const { signer, epochMs } = this.#seams
     const claims: CredentialClaims = {
       mesh: signer.publicKey,
@@ -96,6 +96,7 @@ export class MeshAuthority {
       ticketId,
       expiresAtMs: epochMs() + CREDENTIAL_MS,
       roles,
+      trusted,
       ...(maxReplicas !== undefined && { maxReplicas }),
       ...(endpoints !== undefined && { endpoints }),
     }

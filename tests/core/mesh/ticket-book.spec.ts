@@ -146,6 +146,7 @@ const ticket = (id: string): TicketClaims => ({
   mesh: 'key',
   addresses: [],
   roles: ['caller'],
+  trusted: true,
   uses: 1,
   expiresAtMs: START_MS + 1_000,
 })
