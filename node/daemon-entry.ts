@@ -1,14 +1,15 @@
 import { join } from 'node:path'
 import { pino } from 'pino'
-import { LocalInstance } from '../core/api/index.ts'
+import type { LocalInstance } from '../core/api/index.ts'
 import { type Logger, toErrorEnvelope } from '../core/base/index.ts'
 import { resolveHttpOptions } from '../core/gateway/index.ts'
 import type { DaemonOptions, DaemonReport } from './daemon-program.ts'
 import { FileStateStore } from './file-store.ts'
 import { openInstanceSocket } from './instance-socket.ts'
 import { stateFolderOf } from './instance-socket-folder.ts'
+import { KEY_FILES } from './key-file.ts'
 import { loadMiddlewares } from './load-middlewares.ts'
-import type { openMeshHub } from './mesh-hub.ts'
+import { startLocal } from './local-start.ts'
 import { nodePlatform } from './node-platform.ts'
 
 /** Runs this process as a detached instance. Options come from its supervisor, whom it tells when it answers or what keeps it from that. */
@@ -37,26 +38,16 @@ async function startInstance(options: DaemonOptions, log: Logger): Promise<Local
   const middlewares = options.middlewares === undefined ? [] : await loadMiddlewares(options.middlewares)
   const http = options.http === false ? undefined : resolveHttpOptions({ ...options.http, middlewares })
   const ownFolder = join(stateFolderOf(name), 'state')
-  const store = await FileStateStore.open(options.storage ?? ownFolder)
+  const storage = options.storage ?? ownFolder
   const platform = nodePlatform(log)
   const offered = options.resources === undefined ? platform : { ...platform, resources: options.resources }
-  let mesh: Awaited<ReturnType<typeof openMeshHub>> | undefined
-  let instance: LocalInstance
-  try {
-    mesh = options.mesh === undefined ? undefined : await (await import('./mesh-hub.ts')).openMeshHub(options.mesh, name, offered)
-    const fetchOptions = http ?? resolveHttpOptions({ middlewares })
-    instance = await LocalInstance.start({ name, http, fetchOptions, store, mesh: mesh?.hub }, offered)
-  } catch (error) {
-    await store.close()
-    await mesh?.hub.close()
-    throw error
-  }
-  await mesh?.openDoor(instance)
+  const fetchOptions = http ?? resolveHttpOptions({ middlewares })
+  const instance = await startLocal({ name, http, fetchOptions, mesh: options.mesh, storage }, offered)
   /** The end that was asked for has code 0, whatever happens on the way: the supervisor would start it again else. */
   const end = async (timeoutMs: number | undefined, isOver: boolean): Promise<void> => {
     try {
       await instance.shutdown(timeoutMs)
-      if (isOver && options.storage === undefined) await FileStateStore.erase(ownFolder)
+      if (isOver && options.storage === undefined) await FileStateStore.erase(ownFolder, Object.values(KEY_FILES))
     } catch (error) {
       log.error({ error: error instanceof Error ? error.message : String(error) }, 'instance.shutdown-failed')
     } finally {

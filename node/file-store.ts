@@ -56,9 +56,9 @@ export class FileStateStore implements StateStore {
     return store
   }
 
-  /** Takes away what a store keeps in a folder; the folder must have no owner. */
-  static async erase(folder: string): Promise<void> {
-    for (const file of [JOURNAL, SNAPSHOT, `${SNAPSHOT}.new`]) await rm(join(folder, file), { force: true })
+  /** Takes away what a store keeps in a folder, and files that others put beside it; the folder must have no owner. */
+  static async erase(folder: string, beside: readonly string[] = []): Promise<void> {
+    for (const file of [JOURNAL, SNAPSHOT, `${SNAPSHOT}.new`, ...beside]) await rm(join(folder, file), { force: true })
   }
 
   async load(): Promise<ReadonlyMap<string, unknown>> {
@@ -223,7 +223,7 @@ async function readIfThere(path: string): Promise<Buffer | undefined> {
 }
 
 /** A new or renamed file is there after a crash only when its folder was written too. Windows has no such call and needs none. */
-async function syncFolder(folder: string): Promise<void> {
+export async function syncFolder(folder: string): Promise<void> {
   if (process.platform === 'win32') return
   const handle = await open(folder, 'r')
   try {

@@ -1,7 +1,7 @@
 /** Shoal on Node: `import * as serve from 'shoal'`. */
 import { hostname } from 'node:os'
 import { pino } from 'pino'
-import { assetOf, Client, isModuleTarget, LocalInstance, type ModuleTarget, type WaitOptions, waitFor } from '../core/api/index.ts'
+import { assetOf, Client, isModuleTarget, type LocalInstance, type ModuleTarget, type WaitOptions, waitFor } from '../core/api/index.ts'
 import { type Logger, nearestName, ServeError } from '../core/base/index.ts'
 import { type HttpOptions, resolveHttpOptions } from '../core/gateway/index.ts'
 import type { MeshRole } from '../core/mesh/index.ts'
@@ -10,11 +10,11 @@ import { type Asset, currentReplica } from '../core/replica/index.ts'
 import { realClock } from './clock.ts'
 import { startDetached } from './daemon.ts'
 import type { DaemonOptions } from './daemon-program.ts'
-import { FileStateStore } from './file-store.ts'
 import { hasInstance, instanceExists, openInstanceSocket } from './instance-socket.ts'
 import { attachToInstance } from './instance-socket-client.ts'
 import { requireInstanceName } from './instance-socket-folder.ts'
 import { loadMiddlewares } from './load-middlewares.ts'
+import { startLocal } from './local-start.ts'
 import type { MeshOptions } from './mesh-hub.ts'
 import { nodePlatform } from './node-platform.ts'
 import { readBytes } from './read-bytes.ts'
@@ -59,10 +59,11 @@ export interface StartOptions {
   readonly detached?: boolean
   /** The gateway; false for none. @default { host: '127.0.0.1', port: 8000 } */
   readonly http?: StartHttpOptions | false
-  /** Takes peers: on loopback with `true`, on every interface with `'lan'`. A detached instance that its supervisor starts again is a new mesh, to which peers come with new tickets. @default false */
+  /** Takes peers: on loopback with `true`, on every interface with `'lan'`. Started again on the same `storage` it is the same mesh. @default false */
   readonly mesh?: boolean | 'lan' | MeshOptions
   /**
-   * Folder where control state is kept: an acknowledged edit outlives a crash. Inline and `serve.worker` backends do not come back.
+   * Folder where control state is kept: an acknowledged edit outlives a crash. Inline and `serve.worker` backends do not come back. With `mesh` also its
+   * keys and what became of its tickets.
    * @default memory; when detached a folder of its own, erased at shutdown
    */
   readonly storage?: string
@@ -90,19 +91,9 @@ export async function start(options: StartOptions = {}): Promise<Client> {
   const http = options.http === false ? undefined : resolveHttpOptions(await withMiddlewares(options.http ?? {}))
   const platform = nodePlatform(log)
   if (options.name !== undefined && (await hasInstance(options.name))) throw instanceExists(options.name)
-  const store = options.storage === undefined ? undefined : await FileStateStore.open(options.storage)
   const offered = options.resources === undefined ? platform : { ...platform, resources: options.resources }
-  const name = options.name ?? 'default'
-  const mesh = isGiven(options.mesh) ? await (await import('./mesh-hub.ts')).openMeshHub(options.mesh, name, offered) : undefined
-  const instance = await LocalInstance.start(
-    { name, http, fetchOptions: http ?? resolveHttpOptions({}), store, mesh: mesh?.hub },
-    offered,
-  ).catch(async (error: unknown) => {
-    await store?.close()
-    await mesh?.hub.close()
-    throw error
-  })
-  await mesh?.openDoor(instance)
+  const { name = 'default', mesh, storage } = options
+  const instance = await startLocal({ name, http, mesh: isGiven(mesh) ? mesh : undefined, storage }, offered)
   if (options.name !== undefined) await offerSocket(instance, options.name)
   return new Client(instance)
 }

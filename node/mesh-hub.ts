@@ -3,11 +3,13 @@ import { hostname } from 'node:os'
 import { msgpackCodec } from '../core/adapters/codec/index.ts'
 import { meshKey, peekClaims, verifySigned } from '../core/adapters/tickets/index.ts'
 import { ControlChannel, type InstancePlatform, type LocalInstance, servePeerClient } from '../core/api/index.ts'
-import { nearestName, ServeError } from '../core/base/index.ts'
-import { BundleDesk, MeshAuthority, MeshHub } from '../core/mesh/index.ts'
+import { type Logger, nearestName, ServeError } from '../core/base/index.ts'
+import type { StateStore } from '../core/controller/index.ts'
+import { BundleDesk, MeshAuthority, MeshHub, TicketBook } from '../core/mesh/index.ts'
 import { bundleModule } from './bundle-module.ts'
 import { openBundleStore } from './bundle-shelf.ts'
-import { LOOPBACK, openMeshTransport } from './mesh-libp2p.ts'
+import { LOOPBACK, type MeshListenOptions, openMeshTransport } from './mesh-libp2p.ts'
+import { type InstanceStorage, MeshStorage } from './mesh-storage.ts'
 
 export interface MeshOptions {
   /** Multiaddrs to listen on, such as `/ip4/0.0.0.0/tcp/4001`. @default TCP and WebSocket on free ports of 127.0.0.1 */
@@ -43,18 +45,23 @@ export function resolveMeshOptions(given: boolean | 'lan' | MeshOptions): Requir
   return { listen, announce, ...(maxMessageBytes !== undefined && { maxMessageBytes }) }
 }
 
-/** Opens the mesh side of an instance that is about to start: it listens already, and answers when `openDoor` is called. */
+/**
+ * Opens the mesh side of an instance that is about to start: it listens already, and answers when `openDoor` is called. On a storage it is the mesh that
+ * was there before, `store` is for the controller then, and this side does not close it.
+ */
 export async function openMeshHub(
   given: true | 'lan' | MeshOptions,
   name: string,
   { clock, turns, random, log, resources, readBytes }: InstancePlatform,
-): Promise<{ readonly hub: MeshHub; openDoor(instance: LocalInstance): Promise<void> }> {
+  storage?: InstanceStorage,
+): Promise<{ readonly hub: MeshHub; readonly store: StateStore | undefined; openDoor(instance: LocalInstance): Promise<void> }> {
   const { listen, announce, maxMessageBytes } = resolveMeshOptions(given)
-  const transport = await openMeshTransport({ listen, announce }).catch((cause: Error) => {
-    throw new ServeError('ERR_INVALID_CONFIG', `mesh: cannot listen on ${listen.join(', ')}: ${cause.message}`, { cause })
-  })
+  const kept = storage === undefined ? undefined : await MeshStorage.open(storage)
   const epochMs = (): number => Date.now()
-  const authority = new MeshAuthority({ signer: await meshKey(), verify: verifySigned, peek: peekClaims, epochMs, random })
+  const book = new TicketBook({ epochMs, kept: kept?.kept, keep: kept === undefined ? undefined : (edits) => kept.store.put(edits) })
+  const transport = await listenAgain({ listen, announce }, kept, log)
+  const signer = kept?.signer ?? (await meshKey())
+  const authority = new MeshAuthority({ signer, verify: verifySigned, peek: peekClaims, epochMs, random, book })
   const hub = new MeshHub(
     {
       transport,
@@ -73,6 +80,7 @@ export async function openMeshHub(
   )
   return {
     hub,
+    store: kept?.store,
     async openDoor(instance) {
       await hub.open(
         instance.controller,
@@ -82,6 +90,23 @@ export async function openMeshHub(
       instance.atEnd(() => hub.close())
     },
   }
+}
+
+/** Where it listened before, so that peers find it again; anew where that is taken by now. */
+async function listenAgain(options: MeshListenOptions, kept: MeshStorage | undefined, log: Logger) {
+  const { listen } = options
+  const identity = kept === undefined ? {} : { privateKey: kept.privateKey }
+  const before = kept?.listenedBefore(listen)
+  const again =
+    before === undefined ? undefined : await openMeshTransport({ ...options, ...identity, listen: before }).catch(() => undefined)
+  if (before !== undefined && again === undefined) log.warn({ listen: before }, 'mesh.ports-taken')
+  const fresh =
+    again ??
+    (await openMeshTransport({ ...options, ...identity }).catch((cause: Error) => {
+      throw new ServeError('ERR_INVALID_CONFIG', `mesh: cannot listen on ${listen.join(', ')}: ${cause.message}`, { cause })
+    }))
+  await kept?.noteListened(listen, fresh.listened)
+  return fresh
 }
 
 const invalid = (why: string): ServeError => new ServeError('ERR_INVALID_CONFIG', `start: option mesh ${why}`)

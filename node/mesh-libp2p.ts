@@ -5,7 +5,6 @@ import { webSockets } from '@libp2p/websockets'
 import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
 import { Libp2pTransport } from '../core/adapters/libp2p/index.ts'
-import type { PeerTransport } from '../core/mesh/index.ts'
 
 export interface MeshListenOptions {
   /** Multiaddrs to listen on; none for a peer that only dials. */
@@ -23,7 +22,7 @@ export const LOOPBACK: readonly string[] = Object.freeze(['/ip4/127.0.0.1/tcp/0'
  * A libp2p node with one protocol, no discovery and no identify, so that a stranger learns a peer id and nothing else. The numbers bound memory: the
  * stream window must stay below the read buffer, or a reader that pauses is reset.
  */
-export async function openMeshTransport(options: MeshListenOptions): Promise<PeerTransport> {
+export async function openMeshTransport(options: MeshListenOptions): Promise<Libp2pTransport> {
   const node = await createLibp2p({
     ...(options.privateKey !== undefined && { privateKey: options.privateKey }),
     nodeInfo: { userAgent: 'shoal' },

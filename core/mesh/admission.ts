@@ -35,7 +35,6 @@ export interface PeerCard {
 /** The other end of a link, with what its credential grants. */
 export interface Member extends Grant {
   readonly peerId: string
-  readonly roles: readonly MeshRole[]
   readonly ticketId: string
   readonly card: PeerCard
   readonly link: Link
@@ -92,9 +91,9 @@ export async function admit(connection: PeerConnection, options: GateOptions, cl
     talk.say({ kind: 'welcome', proof: options.proof(), card: options.card(), ...(token !== undefined && { credential: token }) })
     await talk.next('ready')
     talk.done()
-    const { peerId, roles, ticketId, maxReplicas, endpoints } = claims
+    const { peerId, roles, ticketId, trusted, maxReplicas, endpoints } = claims
     const limits = { ...(maxReplicas !== undefined && { maxReplicas }), ...(endpoints !== undefined && { endpoints }) }
-    return { peerId, roles, ticketId, ...limits, card: toCard(hello.card), link: talk.link }
+    return { peerId, roles, ticketId, trusted, ...limits, card: toCard(hello.card), link: talk.link }
   } catch (error) {
     throw talk.refuse(error)
   }
@@ -132,8 +131,8 @@ export async function enter(connection: PeerConnection, options: EnterOptions, c
     requireFresh(claims, options)
     talk.say({ kind: 'ready' })
     talk.done()
-    const { peerId, roles, ticketId } = claims
-    return { member: { peerId, roles, ticketId, card: toCard(welcome.card), link: talk.link }, credential: welcome.credential }
+    const { peerId, roles, ticketId, trusted } = claims
+    return { member: { peerId, roles, ticketId, trusted, card: toCard(welcome.card), link: talk.link }, credential: welcome.credential }
   } catch (error) {
     throw talk.refuse(error)
   }

@@ -31,6 +31,8 @@ export interface AuthoritySeams {
   readonly epochMs: () => number
   /** For the names of tickets: they need not be secret, the signature is. */
   readonly random: Random
+  /** What is known of tickets. @default an empty one that lives as long as this process */
+  readonly book?: TicketBook
 }
 
 /** Who holds the key of a mesh: issues tickets, redeems them, and takes them back. */
@@ -40,7 +42,7 @@ export class MeshAuthority {
 
   constructor(seams: AuthoritySeams) {
     this.#seams = seams
-    this.#book = new TicketBook(seams.epochMs)
+    this.#book = seams.book ?? new TicketBook({ epochMs: seams.epochMs })
   }
 
   /** Public key of the mesh. */
@@ -73,7 +75,7 @@ export class MeshAuthority {
       uses,
       ...grant,
     }
-    this.#book.add(claims)
+    await this.#book.add(claims)
     return signer.sign('ticket', claims)
   }
 
@@ -81,12 +83,12 @@ export class MeshAuthority {
   async redeem(ticket: string, peerId: string, wantedRoles: readonly string[] | undefined): Promise<Credential> {
     const claims = await this.#read(ticket)
     const roles = wantedRoles === undefined ? claims.roles : narrowed(claims.roles, wantedRoles)
-    this.#book.redeem(claims, peerId)
+    await this.#book.redeem(claims, peerId)
     return this.issue(peerId, claims.id, { ...claims, roles })
   }
 
   /** A credential bound to a peer. */
-  async issue(peerId: string, ticketId: string, { roles, maxReplicas, endpoints }: Grant): Promise<Credential> {
+  async issue(peerId: string, ticketId: string, { roles, maxReplicas, endpoints, trusted }: Grant): Promise<Credential> {
     const { signer, epochMs } = this.#seams
     const claims: CredentialClaims = {
       mesh: signer.publicKey,
@@ -94,6 +96,7 @@ export class MeshAuthority {
       ticketId,
       expiresAtMs: epochMs() + CREDENTIAL_MS,
       roles,
+      trusted,
       ...(maxReplicas !== undefined && { maxReplicas }),
       ...(endpoints !== undefined && { endpoints }),
     }
@@ -103,7 +106,7 @@ export class MeshAuthority {
   /** @returns the id of the ticket, by which peers that came with it are known */
   async revoke(ticket: string): Promise<string> {
     const claims = await this.#read(ticket)
-    this.#book.revoke(claims)
+    await this.#book.revoke(claims)
     return claims.id
   }
 

@@ -57,6 +57,6 @@ export {
   type TicketOptions,
   type VerifySigned,
 } from './ticket.ts'
-export { TicketBook } from './ticket-book.ts'
+export { TicketBook, type TicketBookOptions } from './ticket-book.ts'
 export { type Epoch, type MapConflict, type MapEntry, type Version, VersionedMap, type VersionVector } from './versioned-map.ts'
 export { PORT_WINDOW_BYTES, VirtualPort } from './virtual-port.ts'

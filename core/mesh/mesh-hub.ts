@@ -18,7 +18,7 @@ import { nodeGone, RemoteHost } from './remote-host.ts'
 import { type MeshRole, requireRole } from './roles.ts'
 import { serveBackendPort } from './serve-backends.ts'
 import { diffTables, type TableDelta } from './table-delta.ts'
-import type { TicketOptions, VerifySigned } from './ticket.ts'
+import type { Grant, TicketOptions, VerifySigned } from './ticket.ts'
 import type { VirtualPort } from './virtual-port.ts'
 
 /** Connections that may be in admission at once. */
@@ -215,7 +215,7 @@ export class MeshHub {
   /** Proves this side to others; made anew before it runs out. */
   async #prove(): Promise<void> {
     const roles: MeshRole[] = ['controller', 'replica', 'caller', 'gateway']
-    this.#proof = (await this.#init.authority.issue(this.peerId, '', { roles })).token
+    this.#proof = (await this.#init.authority.issue(this.peerId, '', { roles, trusted: true })).token
     if (this.#isClosed) return
     this.#stops.push(this.#clock.after(CREDENTIAL_MS / 2, () => void this.#renew()))
   }
@@ -261,6 +261,8 @@ export class MeshHub {
 
   #welcome(member: Member): void {
     const { link } = member
+    // Taken back while it was let in.
+    if (this.#init.authority.isRevoked(member.ticketId)) return link.close('its ticket was revoked')
     link.onPort((port) => {
       const controller = this.#controller
       if (controller === undefined) throw new ServeError('ERR_NO_CONTROLLER', 'the controller is not ready')
@@ -349,7 +351,7 @@ export class MeshHub {
     if (this.#peers.get(member.peerId) !== peer) throw new ServeError('ERR_PEER_UNREACHABLE', `peer ${member.peerId} went while it entered`)
     peer.control.tell('revoked', this.#init.authority.revoked)
     peer.control.tell('bundles', this.#init.bundles?.listed(member.peerId) ?? [])
-    if (member.roles.includes('replica')) this.ledger.setNode(toNode(member.peerId, member.card, member.maxReplicas))
+    if (member.roles.includes('replica')) this.ledger.setNode(toNode(member.peerId, member.card, member))
     this.#tellPeers()
     this.#log.info({ peer: member.peerId, name: member.card.name, roles: member.roles }, 'peer.joined')
     this.#onEvent({ kind: 'peer', peerId: member.peerId, name: member.card.name, state: 'joined' })
@@ -361,7 +363,7 @@ export class MeshHub {
     const { member } = peer
     if (this.#peers.get(member.peerId) !== peer) return
     peer.isLeaving = true
-    this.ledger.setNode({ ...toNode(member.peerId, member.card, member.maxReplicas), takesReplicas: false })
+    this.ledger.setNode({ ...toNode(member.peerId, member.card, member), takesReplicas: false })
     const moves = this.ledger.on(member.peerId).map(({ backend, replicaId }) => {
       return this.#controller?.moveReplica(backend, replicaId, `peer ${member.card.name} leaves`, true)
     })
@@ -497,18 +499,20 @@ export class MeshHub {
   }
 }
 
-function toNode(id: string, card: Omit<PeerCard, 'addresses'>, maxReplicas: number | undefined) {
+/** @param grant undefined for this node */
+function toNode(id: string, card: Omit<PeerCard, 'addresses'>, grant: Grant | undefined) {
   return {
     id,
     isSelf: false,
     machine: card.machine,
     runtime: card.runtime,
     labels: card.labels,
-    isTrusted: card.runtime === 'node',
+    // What it says of its runtime can only take trust away.
+    isTrusted: grant?.trusted !== false && card.runtime === 'node',
     isolations: card.isolations,
     onlyBackends: card.onlyBackends,
     takesReplicas: true,
-    maxReplicas,
+    maxReplicas: grant?.maxReplicas,
     offered: resolveResources(card.resources),
   }
 }

@@ -13,6 +13,8 @@ export interface TicketOptions {
   readonly maxReplicas?: number
   /** Endpoints that a peer may call. @default all */
   readonly endpoints?: readonly string[]
+  /** False: nobody vouches for who comes by it, who is given only backends with `placement.untrusted`. A page is never trusted. @default true */
+  readonly trusted?: boolean
 }
 
 /** What a ticket or a credential grants. */
@@ -20,6 +22,7 @@ export interface Grant {
   readonly roles: readonly MeshRole[]
   readonly maxReplicas?: number
   readonly endpoints?: readonly string[]
+  readonly trusted: boolean
 }
 
 /** What a ticket says, all of it under the signature. */
@@ -65,9 +68,10 @@ const DEFAULT_TTL_MS = 600_000
 
 /** Checks and fills what `createTicket` was asked for. `ERR_INVALID_CONFIG`. */
 export function resolveTicketOptions(options: TicketOptions = {}): Grant & { readonly ttlMs: number; readonly uses: number } {
-  const { roles = ['replica', 'caller'], ttlMs = DEFAULT_TTL_MS, uses = 1, maxReplicas, endpoints, ...unknown } = options
+  const { roles = ['replica', 'caller'], ttlMs = DEFAULT_TTL_MS, uses = 1, maxReplicas, endpoints, trusted = true, ...unknown } = options
   const stranger = Object.keys(unknown)[0]
-  if (stranger !== undefined) throw invalid(`option ${stranger} is unknown; there are roles, ttlMs, uses, maxReplicas and endpoints`)
+  if (stranger !== undefined)
+    throw invalid(`option ${stranger} is unknown; there are roles, ttlMs, uses, maxReplicas, endpoints and trusted`)
   if (!Array.isArray(roles) || roles.length === 0 || !roles.every(isMeshRole))
     throw invalid(`roles must be some of ${MESH_ROLES.join(', ')}`)
   if (typeof ttlMs !== 'number' || !(ttlMs >= 1)) throw invalid(`ttlMs must be a number of 1 or more, got ${String(ttlMs)}`)
@@ -78,10 +82,12 @@ export function resolveTicketOptions(options: TicketOptions = {}): Grant & { rea
   if (endpoints !== undefined && !(Array.isArray(endpoints) && endpoints.every((name) => typeof name === 'string'))) {
     throw invalid('endpoints must be a list of names')
   }
+  if (typeof trusted !== 'boolean') throw invalid(`trusted must be true or false, got ${String(trusted)}`)
   return {
     roles: [...new Set(roles)],
     ttlMs,
     uses,
+    trusted,
     ...(maxReplicas !== undefined && { maxReplicas }),
     ...(endpoints !== undefined && { endpoints: [...endpoints] }),
   }
@@ -119,10 +125,11 @@ function toTicketClaims(claims: Record<string, unknown>, mesh: string): TicketCl
   return { ...toGrant(claims), mesh, id, addresses, expiresAtMs, uses }
 }
 
-function toGrant({ roles, maxReplicas, endpoints }: Record<string, unknown>): Grant {
+function toGrant({ roles, maxReplicas, endpoints, trusted }: Record<string, unknown>): Grant {
   if (!Array.isArray(roles) || !roles.every(isMeshRole)) throw notValid('its roles are malformed')
   return {
     roles,
+    trusted: trusted === true,
     ...(typeof maxReplicas === 'number' && { maxReplicas }),
     ...(isTexts(endpoints) && { endpoints }),
   }

@@ -94,6 +94,7 @@ function buildProgram(setExitCode: (code: number) => void): Command {
     .option('--roles <roles>', 'what the peer may do, by commas (default: replica,caller)', toRoles)
     .option('--ttl <ms>', 'how long it may be redeemed in milliseconds (default: 600000)', toMilliseconds)
     .option('--uses <n>', 'how many peers may join with it (default: 1)', toCount)
+    .option('--untrusted', 'for a peer that you do not vouch for: it runs only backends with placement.untrusted')
     .action(async (_options, command: Command) => {
       const { ticketCommand } = await import('./ticket-command.ts')
       await ticketCommand(merged(command))

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -23,6 +23,8 @@ const failureOf = (work: PromiseLike<unknown>): Promise<unknown> =>
     () => expect.fail('it did not fail'),
     (error: unknown) => error,
   )
+
+const filesBelow = (folder: string): string[] => readdirSync(folder, { recursive: true }).map(String)
 
 describe('a detached instance', function () {
   this.timeout(30_000)
@@ -137,6 +139,21 @@ describe('a detached instance', function () {
       client = await reattached('loop')
       expect(Object.keys(await client.listEndpoints()), `life ${life}`).to.include.members(acknowledged)
     }
+  })
+
+  it('is the mesh that it was after a kill, and leaves no key behind at shutdown', async () => {
+    const quiet = { debug() {}, info() {}, warn() {}, error() {} }
+    const client = await start('keyed', { mesh: true })
+    const [first, second] = await Promise.all([client.createTicket(), client.createTicket()])
+    const before = await serve.join(first, { name: 'before', logger: quiet })
+    await kill('keyed')
+    const again = await reattached('keyed')
+    const after = await serve.join(second, { name: 'after', logger: quiet })
+    const names = async (): Promise<string[]> => Object.values((await again.status()).nodes).map(({ name }) => name)
+    while (!(await names()).includes('before')) await delay(20)
+    await Promise.all([before.close(), after.close()])
+    await again.shutdown()
+    expect(filesBelow(folders.folder).filter((file) => file.endsWith('.key'))).to.deep.equal([])
   })
 
   it('says that a port is in use, and leaves nothing running', async () => {

@@ -38,6 +38,8 @@ export interface JoinWorld {
   readonly roles?: readonly MeshRole[]
   readonly resources?: Resources
   readonly labels?: Readonly<Record<string, string>>
+  /** What the peer says of itself. @default 'node' */
+  readonly runtime?: 'node' | 'browser'
   /** Takes code by its digest, or none. @default as it comes */
   readonly bundles?: BundleIntakeOptions
 }
@@ -130,7 +132,7 @@ export class MeshWorld {
         roles: options.roles,
         card: {
           name,
-          runtime: 'node',
+          runtime: options.runtime ?? 'node',
           incarnation: '1',
           machine: 'm',
           resources: options.resources ?? { cpu: 4 },

@@ -36,6 +36,11 @@ export class Libp2pTransport implements PeerTransport {
 
   get addresses(): readonly string[] {
     if (this.#announce.length > 0) return this.#announce.map((address) => `${address}/p2p/${this.peerId}`)
+    return this.listened
+  }
+
+  /** What is listened on, whatever is announced. */
+  get listened(): readonly string[] {
     return this.#node.getMultiaddrs().map(String)
   }
 

@@ -134,7 +134,7 @@ describe('admission', () => {
       async (mesh) => {
         const { entered } = await mesh.join('p', await mesh.ticket())
         mesh.epochMs += 2 * 3_600_000
-        mesh.proof = (await mesh.authority.issue('controller', '', { roles: ['controller'] })).token
+        mesh.proof = (await mesh.authority.issue('controller', '', { roles: ['controller'], trusted: true })).token
         return mesh.join('p', undefined, { pass: { credential: entered?.credential ?? '' } })
       },
     ],
@@ -171,7 +171,7 @@ describe('admission', () => {
 
   it('does not trust a controller that shows what was made for another', async () => {
     const mesh = await Mesh.make()
-    mesh.proof = (await mesh.authority.issue('someone else', '', { roles: ['controller'] })).token
+    mesh.proof = (await mesh.authority.issue('someone else', '', { roles: ['controller'], trusted: true })).token
     const { code } = await mesh.join('p', await mesh.ticket())
     expect(code).to.equal('ERR_TICKET_INVALID')
   })
@@ -297,6 +297,7 @@ describe('tickets', () => {
     ['an unknown role', { roles: ['king'] }],
     ['no role', { roles: [] }],
     ['a ttl of 0', { ttlMs: 0 }],
+    ['a trust that is no answer', { trusted: 'a bit' }],
     ['half a use', { uses: 0.5 }],
     ['an unknown option', { use: 1 }],
   ] as const) {
@@ -309,7 +310,7 @@ describe('tickets', () => {
 
   it('do not make controllers yet: ERR_UNSUPPORTED', async () => {
     const mesh = await Mesh.make()
-    const error = await mesh.ticket({ roles: ['controller'] }).catch((reason: unknown) => reason)
+    const error = await mesh.ticket({ roles: ['controller'], trusted: true }).catch((reason: unknown) => reason)
     expect(error).to.have.property('code', 'ERR_UNSUPPORTED')
   })
 })
@@ -340,7 +341,7 @@ class Mesh {
 
   static async make(): Promise<Mesh> {
     const mesh = new Mesh(await meshKey())
-    mesh.proof = (await mesh.authority.issue('controller', '', { roles: ['controller'] })).token
+    mesh.proof = (await mesh.authority.issue('controller', '', { roles: ['controller'], trusted: true })).token
     return mesh
   }
 

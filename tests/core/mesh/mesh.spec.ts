@@ -374,6 +374,43 @@ describe('a mesh', () => {
       expect(world.spread('echo')).to.deep.equal({ controller: 5, p: 1 })
     })
 
+    it('keep replicas off a peer that nobody vouches for, whatever it says of itself', async () => {
+      const world = await MeshWorld.make()
+      await world.join('p', { ticket: { trusted: false }, runtime: 'node' })
+      await world.join('q', { ticket: { trusted: true }, runtime: 'browser' })
+      await world.serve('echo', echo, { config: { numReplicas: 3 } })
+      expect(world.spread('echo')).to.deep.equal({ controller: 3 })
+    })
+
+    it('let replicas that may be anywhere go to peers that nobody vouches for', async () => {
+      const world = await MeshWorld.make()
+      await world.join('p', { ticket: { trusted: false } })
+      const placement = { untrusted: true }
+      await world.serve('echo', echo, { config: { numReplicas: 2 }, replicaOptions: { placement } })
+      expect(world.spread('echo')).to.deep.equal({ controller: 1, p: 1 })
+    })
+
+    it('leave a peer untrusted when it comes back by its credential', async () => {
+      const world = await MeshWorld.make()
+      await world.join('p', { ticket: { trusted: false } })
+      world.isolate('p', ['controller'])
+      await world.until(() => Object.keys(world.hub.peers).length === 0)
+      world.network.heal()
+      await world.until(() => Object.keys(world.hub.peers).length === 1)
+      await world.serve('echo', echo, { config: { numReplicas: 3 } })
+      expect(world.spread('echo')).to.deep.equal({ controller: 3 })
+    })
+
+    it('are not had by a peer whose ticket is taken back while it is let in', async () => {
+      const world = await MeshWorld.make([50, 50])
+      const given = await world.client.createTicket()
+      const joined = world.codeOf(world.join('p', { given }))
+      await world.clock.advance(120)
+      await world.client.revokeTicket(given)
+      await joined
+      expect(Object.keys(world.hub.peers)).to.deep.equal([])
+    })
+
     it('end with the ticket that gave them', async () => {
       const world = await MeshWorld.make()
       const given = await world.client.createTicket()
