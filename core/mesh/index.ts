@@ -39,7 +39,15 @@ export { MeshPeer, type MeshPeerInit } from './mesh-peer.ts'
 export type { MessageCodec } from './message-codec.ts'
 export { CONTROL_PORT, INSTANCE_PORT, type OpenPeerControl, type PeerControl, type PeerControlHandlers } from './peer-control.ts'
 export type { ByteChannel, ChannelReader, PeerConnection, PeerTransport } from './peer-transport.ts'
-export { keepConnected, REDIAL_FIRST_MS, REDIAL_MOST_MS, type RedialOptions, redialDelayMs } from './redial.ts'
+export {
+  keepConnected,
+  REDIAL_FIRST_MS,
+  REDIAL_LEAST_MS,
+  REDIAL_MOST_MS,
+  type RedialOptions,
+  redialBoundMs,
+  redialDelayMs,
+} from './redial.ts'
 export { isMeshRole, MESH_ROLES, type MeshRole, requireRole } from './roles.ts'
 export { TableFollower, type TablePush, type TableTaken } from './stamped-table.ts'
 export { applyDelta, diffTables, type TableDelta } from './table-delta.ts'

@@ -19,7 +19,7 @@ const WAITING_MESSAGES = 4
 export const DEFAULT_MAX_MESSAGE_BYTES = 33_554_432
 /** PINGs go out this often, and nothing heard for {@link SILENCE_MS} ends the link. */
 const HEARTBEAT_MS = 1_000
-export const SILENCE_MS = 5_000
+export const SILENCE_MS = 4_000
 
 /** Why a link is no more. */
 export interface LinkEnd {

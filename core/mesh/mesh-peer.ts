@@ -11,7 +11,7 @@ import type { MessageCodec } from './message-codec.ts'
 import { CONTROL_PORT, INSTANCE_PORT, type OpenPeerControl, type PeerControl } from './peer-control.ts'
 import type { PeerConnection, PeerTransport } from './peer-transport.ts'
 import { QueueMap } from './queue-map.ts'
-import { keepConnected } from './redial.ts'
+import { keepConnected, redialBoundMs } from './redial.ts'
 import { ReplicaRoom } from './replica-room.ts'
 import { type MeshRole, requireRole } from './roles.ts'
 import { serveBackendPort } from './serve-backends.ts'
@@ -23,6 +23,8 @@ import type { VirtualPort } from './virtual-port.ts'
 const HAND_OVER_MS = 30_000
 /** Attempts to join when the connection breaks in between. */
 const FIRST_ATTEMPTS = 3
+/** How long one address is dialled. */
+const DIAL_MS = 3_000
 /** How often a peer tells of its load. */
 const LOAD_MS = 1_000
 /** Codes of a refusal that no later attempt changes. */
@@ -230,6 +232,7 @@ export class MeshPeer {
             const { whenGone } = await this.#connectToController(signal)
             await whenGone
           },
+          boundMs: () => redialBoundMs(this.#entries.length),
           isFinal: (error) => isServeError(error) && FINAL_CODES.has(error.code),
           onFailure: (error, delayMs) => this.#log.warn({ reason: String(error), delayMs: Math.round(delayMs) }, 'controller.away'),
         },
@@ -291,13 +294,28 @@ export class MeshPeer {
     const failures: unknown[] = []
     for (const address of addresses) {
       try {
-        return await this.#init.transport.dial(address, signal)
+        return await this.#dial(address, signal)
       } catch (error) {
         signal.throwIfAborted()
         failures.push(error)
       }
     }
     throw new ServeError('ERR_NO_CONTROLLER', `the controller answers at none of ${addresses.join(', ')}`, { cause: failures[0] })
+  }
+
+  /** An address that says nothing is left before the next would come too late. */
+  async #dial(address: string, signal: AbortSignal): Promise<PeerConnection> {
+    const attempt = new AbortController()
+    const giveUp = (): void => attempt.abort(signal.reason)
+    signal.addEventListener('abort', giveUp, { once: true })
+    const message = `nothing answered at ${address} within ${DIAL_MS} ms`
+    const stopTimer = this.#clock.after(DIAL_MS, () => attempt.abort(new ServeError('ERR_PEER_UNREACHABLE', message)))
+    try {
+      return await this.#init.transport.dial(address, attempt.signal)
+    } finally {
+      stopTimer()
+      signal.removeEventListener('abort', giveUp)
+    }
   }
 
   #handlersFor(controller: Member) {
@@ -390,7 +408,7 @@ export class MeshPeer {
       await this.#meet(member)
     }
     try {
-      await keepConnected({ connect }, abort.signal, this.#clock, this.#random)
+      await keepConnected({ connect, boundMs: () => redialBoundMs(this.#entries.length) }, abort.signal, this.#clock, this.#random)
     } finally {
       this.#dialling.delete(id)
     }

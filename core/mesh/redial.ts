@@ -1,12 +1,21 @@
 import { type Clock, type Random, sleep } from '../base/index.ts'
 
-/** Bounds of the wait between two attempts; it doubles from one to the other. Source of the shape: full jitter, as in the AWS builders' library. */
+/** First bound of the wait between two attempts, which doubles. Source of the shape: full jitter, as in the AWS builders' library. */
 export const REDIAL_FIRST_MS = 1_000
+/** Last bound of the wait in a small mesh, which is whole again within 10 s of a heal, and in a large one. */
+export const REDIAL_LEAST_MS = 6_000
 export const REDIAL_MOST_MS = 30_000
+/** How much each peer adds to the last bound: all of them together dial some ten times a second. */
+const REDIAL_PER_PEER_MS = 100
+
+/** The last bound of the wait where so many peers may dial the same one. */
+export function redialBoundMs(peers: number): number {
+  return Math.max(REDIAL_LEAST_MS, Math.min(REDIAL_MOST_MS, peers * REDIAL_PER_PEER_MS))
+}
 
 /** The wait before attempt `failures + 1`: uniform between 0 and a bound that doubles. @param failures attempts that failed in a row, 1 or more */
-export function redialDelayMs(failures: number, random: Random): number {
-  return random() * Math.min(REDIAL_MOST_MS, REDIAL_FIRST_MS * 2 ** Math.min(failures - 1, 16))
+export function redialDelayMs(failures: number, random: Random, boundMs: number = REDIAL_MOST_MS): number {
+  return random() * Math.min(boundMs, REDIAL_FIRST_MS * 2 ** Math.min(failures - 1, 16))
 }
 
 export interface RedialOptions {
@@ -14,6 +23,8 @@ export interface RedialOptions {
   readonly connect: (signal: AbortSignal) => Promise<void>
   /** True for a failure that no later attempt can mend. @default never */
   readonly isFinal?: (error: unknown) => boolean
+  /** Last bound of the wait. @default 30 s */
+  readonly boundMs?: () => number
   readonly onFailure?: (error: unknown, delayMs: number) => void
 }
 
@@ -30,7 +41,7 @@ export async function keepConnected(options: RedialOptions, signal: AbortSignal,
       if (signal.aborted) return
       if (options.isFinal?.(error) === true) throw error
       failures++
-      const delayMs = redialDelayMs(failures, random)
+      const delayMs = redialDelayMs(failures, random, options.boundMs?.())
       options.onFailure?.(error, delayMs)
       await sleep(clock, delayMs, signal).catch(() => undefined)
     }

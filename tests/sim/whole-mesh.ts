@@ -12,7 +12,9 @@ import { Broken } from './checker.ts'
 import { Machine, SimTime } from './sim-time.ts'
 
 const CHAOS_MS = 40_000
-/** After the heal: peers redial at up to 30 s after failures in a row. */
+/** After the heal all have found the controller again, and its table, within this time. */
+const IN_STEP_MS = 10_000
+/** And all replicas are there within this: a backend whose replicas died often waits before it starts the next. */
 const HEAL_MS = 40_000
 const DEADLINE_MS = 3_000
 const WANTED = 4
@@ -326,17 +328,21 @@ class MeshRun {
 
   async #heal(): Promise<number> {
     const startedAtMs = this.#time.nowMs()
+    if (!(await this.#go(IN_STEP_MS, () => this.#isInStep()))) {
+      throw new Broken(`not in step ${IN_STEP_MS} ms after the heal: ${this.#describe()}`)
+    }
     if (!(await this.#go(HEAL_MS, () => this.#isWhole()))) throw new Broken(`not whole ${HEAL_MS} ms after the heal: ${this.#describe()}`)
     return this.#time.nowMs() - startedAtMs
   }
 
-  #isWhole(): boolean {
+  #isInStep(): boolean {
     const { peers } = this.#hub
     const { version } = this.#tableOf()
-    return (
-      this.#peers.every(({ name, peer }) => name in peers && peer?.table.version === version) &&
-      ['once', 'again'].every((tag) => this.#readyOf(tag) === WANTED)
-    )
+    return this.#peers.every(({ name, peer }) => name in peers && peer?.table.version === version)
+  }
+
+  #isWhole(): boolean {
+    return this.#isInStep() && ['once', 'again'].every((tag) => this.#readyOf(tag) === WANTED)
   }
 
   #readyOf(tag: string): number {

@@ -1,12 +1,17 @@
 import { expect } from 'chai'
 import { ServeError } from '../../../core/base/index.ts'
-import { keepConnected, redialDelayMs } from '../../../core/mesh/index.ts'
+import { keepConnected, redialBoundMs, redialDelayMs } from '../../../core/mesh/index.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 
 describe('keepConnected', () => {
   it('waits at most a second after the first failure, and at most thirty in the end', () => {
     expect([1, 2, 3, 10, 1_000].map((failures) => redialDelayMs(failures, () => 1))).to.deep.equal([1_000, 2_000, 4_000, 30_000, 30_000])
     expect(redialDelayMs(10, () => 0)).to.equal(0)
+  })
+
+  it('waits less in the end where few dial, so that a mesh of some peers is whole within 10 s of a heal', () => {
+    expect([1, 60, 200, 1_000].map(redialBoundMs)).to.deep.equal([6_000, 6_000, 20_000, 30_000])
+    expect(redialDelayMs(10, () => 1, redialBoundMs(3))).to.equal(6_000)
   })
 
   it('never gives up while nobody answers', async () => {
