@@ -314,7 +314,7 @@ export class Link {
     const payload = new Uint8Array(8)
     new DataView(payload.buffer).setFloat64(0, nowMs)
     this.#outbox.add(encodeFrame(FrameKind.PING, 0, payload))
-    this.#stopHeartbeat = this.#clock.after(HEARTBEAT_MS, () => this.#beat())
+    this.#stopHeartbeat = this.#clock.after(Math.min(HEARTBEAT_MS, SILENCE_MS - silentMs), () => this.#beat())
   }
 
   #finish(end: LinkEnd): void {
