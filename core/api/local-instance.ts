@@ -79,6 +79,8 @@ export interface InstanceOptions {
   readonly store?: StateStore | undefined
   /** Takes peers. @default none */
   readonly mesh?: InstanceMesh | undefined
+  /** Runs before what the store holds is started: lets peers in that may run it already. */
+  readonly onOpen?: ((instance: LocalInstance) => Promise<void>) | undefined
 }
 
 /** The mesh under an instance: it places replicas on peers and tells them of what changes here. */
@@ -162,6 +164,7 @@ export class LocalInstance implements Instance {
       instance.#gateway = await platform.openGateway(await instance.#openSource(), options.http, platform.random, platform.log)
     }
     try {
+      await options.onOpen?.(instance)
       await instance.controller.restore()
     } catch (error) {
       await instance.shutdown(0)
@@ -310,7 +313,7 @@ export class LocalInstance implements Instance {
   #meshOf(what: string): InstanceMesh {
     const { mesh } = this.#options
     if (mesh !== undefined) return mesh
-    throw new ServeError('ERR_UNSUPPORTED', `${what}: this instance takes no peers; start it with mesh: true`)
+    throw new ServeError('ERR_UNSUPPORTED', `${what}: the instance takes no peers; start it with mesh: true`)
   }
 
   /** Tells those who watch, and the peers when it changes what they should know. */

@@ -10,7 +10,7 @@ export {
 } from './backend-supervisor.ts'
 export { Controller, type ControllerSeams, type EndpointStatus, type ServeEvent } from './controller.ts'
 export { MemoryStateStore } from './memory-state-store.ts'
-export { betterNode, type PlacementNode, type PlacementRequest, place } from './placement.ts'
+export { betterNode, fitsOn, type PlacementNode, type PlacementRequest, place } from './placement.ts'
 export { portabilityOf } from './portability.ts'
 export { type Ledger, type Portability, type ReplicaWishes, ResourceLedger } from './resource-ledger.ts'
 export { RestartPolicy } from './restart-policy.ts'

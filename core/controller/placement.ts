@@ -61,6 +61,12 @@ export function place(request: PlacementRequest, nodes: readonly PlacementNode[]
   )
 }
 
+/** Whether a replica may run on a node. */
+export function fitsOn(request: PlacementRequest, nodeId: string, nodes: readonly PlacementNode[]): boolean {
+  const node = nodes.find(({ id }) => id === nodeId)
+  return node !== undefined && whyNot(request, node, nodes) === undefined
+}
+
 /** Whether a replica should leave its node for a better one: only when that evens out a difference of two or more, so that nothing moves to and fro. */
 export function betterNode(request: PlacementRequest, from: string, nodes: readonly PlacementNode[]): string | undefined {
   const here = nodes.find(({ id }) => id === from)

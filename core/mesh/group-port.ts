@@ -2,8 +2,15 @@ import { ServeError } from '../base/index.ts'
 import type { Member } from './admission.ts'
 import type { ControllerGroup, GroupMessage, GroupSeat } from './controller-group.ts'
 import { requireRole } from './roles.ts'
-import type { Epoch, MapConflict, MapDelta, MapEntry, Version, VersionVector } from './versioned-map.ts'
-import { DIGEST_RANGES } from './versioned-map.ts'
+import {
+  DIGEST_RANGES,
+  isEpoch,
+  type MapConflict,
+  type MapDelta,
+  type MapEntry,
+  type Version,
+  type VersionVector,
+} from './versioned-map.ts'
 import type { VirtualPort } from './virtual-port.ts'
 
 /** What controllers say to each other. One message of the port is one {@link GroupMessage}. */
@@ -56,10 +63,6 @@ export function isGroupMessage(value: unknown): value is GroupMessage {
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
 const isNumber = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value)
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
-
-function isEpoch(value: unknown): value is Epoch {
-  return isRecord(value) && isCount(value.term) && typeof value.controllerId === 'string'
-}
 
 function isVersion(value: unknown): value is Version {
   return isEpoch(value) && isCount((value as Version).sequence)

@@ -4,6 +4,7 @@ import { emptyRoutingTable, type Resources, type RoutingTable, resolveResources 
 import type { BlobRef, HostedReplica, ReplicaEnd, ReplicaHost, ReplicaSpec } from '../replica/index.ts'
 import type { BackendQueue } from '../router/index.ts'
 import { admit, type Member, type PeerCard } from './admission.ts'
+import { Adoption, type Orphan } from './adoption.ts'
 import type { MeshAuthority } from './authority.ts'
 import { CREDENTIAL_MS } from './authority.ts'
 import type { BundleDesk } from './bundle-desk.ts'
@@ -15,16 +16,22 @@ import type { MessageCodec } from './message-codec.ts'
 import { CONTROL_PORT, INSTANCE_PORT, type OpenPeerControl, type PeerControl } from './peer-control.ts'
 import type { PeerConnection, PeerTransport } from './peer-transport.ts'
 import { nodeGone, RemoteHost } from './remote-host.ts'
+import { markText } from './replica-mark.ts'
 import { type MeshRole, requireRole } from './roles.ts'
 import { serveBackendPort } from './serve-backends.ts'
-import { diffTables, type TableDelta } from './table-delta.ts'
+import { type TableTaken, toPush } from './stamped-table.ts'
 import type { Grant, TicketOptions, VerifySigned } from './ticket.ts'
+import { compareEpochs, type Epoch } from './versioned-map.ts'
 import type { VirtualPort } from './virtual-port.ts'
 
 /** Connections that may be in admission at once. */
 const MAX_IN_ADMISSION = 50
 /** Peers asked for a bundle that the controller has lost. */
 const MAX_ASKED = 5
+/** How long a replica that nobody wants may finish what it was given, in milliseconds. */
+const DRAIN_MS = 20_000
+/** What is added to the patience with an orphan, in milliseconds, for what it takes to want it. */
+const SETTLE_MS = 5_000
 
 /** A peer as others need to know it. Plain data. */
 export interface PeerEntry {
@@ -68,6 +75,12 @@ export interface MeshHubInit {
   readonly epochMs: () => number
   /** Bundles and assets for the peers. @default code is sent as it is, for peers that have the same files */
   readonly bundles?: BundleDesk | undefined
+  /** Under which this controller leads; durable before, and greater than any before on the same storage. @default the first of a mesh that is new */
+  readonly epoch?: Epoch | undefined
+  /** A peer obeys a greater epoch: somebody else leads. */
+  readonly onGreater?: ((epoch: Epoch) => void) | undefined
+  /** True when the mesh had peers before this process: what they may still run is started anew only when they do not come back soon. @default false */
+  readonly isReturning?: boolean | undefined
 }
 
 interface Peer {
@@ -83,6 +96,8 @@ interface Peer {
   isLeaving: boolean
   /** What it hears of the table, one after the other. */
   pushing: Promise<void>
+  /** Resolves when it has agreed to be led. */
+  led: Promise<void>
 }
 
 /**
@@ -91,7 +106,9 @@ interface Peer {
  */
 export class MeshHub {
   readonly ledger: MeshLedger = new MeshLedger()
+  readonly epoch: Epoch
   readonly #init: MeshHubInit
+  readonly #adoption: Adoption
   readonly #clock: Clock
   readonly #turns: Turns
   readonly #log: Logger
@@ -114,6 +131,21 @@ export class MeshHub {
     this.#turns = turns
     this.#log = log
     const { card, transport } = init
+    this.epoch = Object.freeze(init.epoch ?? { term: 1, controllerId: transport.peerId })
+    this.#adoption = new Adoption(
+      {
+        markOf: (spec, isolation) => this.#markOf(spec, isolation),
+        moveTo: (replicaId, peerId) => this.ledger.moveTo(replicaId, peerId),
+        placeAnew: (replicaId) => this.ledger.placeAnew(replicaId),
+        adopt: (orphan, isolation, spec, signal) => this.#adopt(orphan, isolation, spec, signal),
+        stop: ({ peerId, replicaId }) => this.#stopOrphan(peerId, replicaId),
+        move: async (backend, replicaId) =>
+          this.#controller?.moveReplica(backend, replicaId, 'one that runs already takes its place', false),
+        patienceMs: (backend) => this.#patienceMs(backend),
+      },
+      clock,
+      log,
+    )
     this.ledger.setNode({ ...toNode(transport.peerId, card, undefined), isSelf: true })
   }
 
@@ -137,7 +169,16 @@ export class MeshHub {
     this.#onEvent = onEvent
     this.#onInstancePort = onInstancePort
     await this.#prove()
+    if (this.#init.isReturning === true) void this.#gather()
     this.#stops.push(this.#init.transport.onConnection((connection) => void this.#greet(connection)))
+  }
+
+  /** Until it is over, peers keep what they know of each other: not all of them are back. */
+  async #gather(): Promise<void> {
+    this.ledger.isPatient = true
+    await this.#adoption.gather()
+    this.ledger.isPatient = false
+    this.#tellPeers()
   }
 
   /** What of a backend travels, with the digests by which peers know it. Rejects with what cannot travel. */
@@ -207,6 +248,7 @@ export class MeshHub {
   async close(): Promise<void> {
     this.#isClosed = true
     for (const stop of this.#stops.splice(0)) stop()
+    this.#adoption.close()
     for (const { member } of [...this.#peers.values()]) member.link.close('the controller stops')
     await this.#init.transport.close()
     await this.#init.bundles?.store.close()
@@ -282,7 +324,7 @@ export class MeshHub {
     this.#peers.get(id)?.member.link.abort('the same peer has connected anew')
     const requests = new Map<string, (...args: never[]) => unknown>(
       Object.entries({
-        enter: (report: { readonly replicas: readonly string[] }) => this.#enter(peer, report),
+        enter: (report: { readonly replicas?: unknown }) => this.#enter(peer, report),
         leave: () => this.#letLeave(peer),
       }),
     )
@@ -304,6 +346,7 @@ export class MeshHub {
         gone: ({ replicaId, end }: { readonly replicaId: string; readonly end: ReplicaEnd }) => {
           requireRole(member, 'replica', 'ending a replica')
           peer.ends.get(replicaId)?.(end)
+          this.#adoption.forget(id, replicaId)
         },
         'bundle-refused': ({ digest, from, reason }: BundleRefusal) => {
           requireRole(member, 'replica', 'refusing a bundle')
@@ -323,7 +366,10 @@ export class MeshHub {
       table: emptyRoutingTable(),
       isLeaving: false,
       pushing: Promise.resolve(),
+      led: Promise.resolve(),
     }
+    peer.led = this.#lead(peer)
+    peer.led.catch(() => undefined)
     for (const isolation of member.card.isolations) {
       peer.hosts.set(isolation, new RemoteHost({ id, name: member.card.name, link: member.link, control }, isolation, peer.ends))
     }
@@ -331,9 +377,18 @@ export class MeshHub {
     void member.link.whenGone.then((end) => this.#onGone(peer, end.reason, end.orderly))
   }
 
-  /** What a peer says it has ready, as far as it was given: a claim can only lower it. */
+  /** The first word to a peer. One that obeys a greater epoch is not led from here. */
+  async #lead({ member, control }: Peer): Promise<void> {
+    const { epoch } = (await control.request('lead', this.epoch)) as { readonly epoch: Epoch }
+    if (compareEpochs(epoch, this.epoch) <= 0) return
+    this.#init.onGreater?.(epoch)
+    member.link.close('another controller leads')
+    throw new ServeError('ERR_NO_CONTROLLER', `controller ${epoch.controllerId} leads since term ${epoch.term}, this one was left behind`)
+  }
+
+  /** What a peer says it has ready, as far as it was given or brought: a claim can only lower it. */
   #believe(peerId: string, claimed: unknown): Readonly<Record<string, number>> {
-    const given: Record<string, number> = {}
+    const given: Record<string, number> = { ...this.#adoption.countOn(peerId) }
     for (const { backend } of this.ledger.on(peerId)) given[backend] = (given[backend] ?? 0) + 1
     const ready: Record<string, number> = {}
     for (const [tag, count] of Object.entries(given)) {
@@ -343,20 +398,25 @@ export class MeshHub {
     return ready
   }
 
-  /** First word of a peer: what it hosts, which after a lost connection may be what was started elsewhere since. */
-  async #enter(peer: Peer, { replicas }: { readonly replicas: readonly string[] }): Promise<{ readonly stop: readonly string[] }> {
+  /** First word of a peer: what it runs, from before this controller or since the connection to it was lost. */
+  async #enter(peer: Peer, { replicas }: { readonly replicas?: unknown }): Promise<void> {
     const { member } = peer
+    await peer.led
     await this.#pushTable(peer)
     // It may have gone meanwhile, or have come anew.
     if (this.#peers.get(member.peerId) !== peer) throw new ServeError('ERR_PEER_UNREACHABLE', `peer ${member.peerId} went while it entered`)
     peer.control.tell('revoked', this.#init.authority.revoked)
     peer.control.tell('bundles', this.#init.bundles?.listed(member.peerId) ?? [])
-    if (member.roles.includes('replica')) this.ledger.setNode(toNode(member.peerId, member.card, member))
+    if (member.roles.includes('replica')) {
+      this.ledger.setNode(toNode(member.peerId, member.card, member))
+      void this.#adoption.offer(member.peerId, replicas).then(() => {
+        // Only who comes with nothing is a place that was not there before.
+        if (this.ledger.on(member.peerId).length === 0) void this.#evenOut()
+      })
+    }
     this.#tellPeers()
     this.#log.info({ peer: member.peerId, name: member.card.name, roles: member.roles }, 'peer.joined')
     this.#onEvent({ kind: 'peer', peerId: member.peerId, name: member.card.name, state: 'joined' })
-    void this.#evenOut()
-    return { stop: replicas }
   }
 
   async #letLeave(peer: Peer): Promise<void> {
@@ -378,6 +438,7 @@ export class MeshHub {
     if (isCurrent) {
       this.#peers.delete(member.peerId)
       this.ledger.removeNode(member.peerId)
+      this.#adoption.peerGone(member.peerId)
       this.#init.bundles?.forgetPeer(member.peerId)
     }
     for (const end of [...peer.ends.values()]) end(nodeGone(name, reason))
@@ -395,17 +456,21 @@ export class MeshHub {
   }
 
   async #bringUpToDate(peer: Peer): Promise<void> {
+    await peer.led
     const table = this.#controller?.table ?? emptyRoutingTable()
     if (peer.member.link.isGone || table.version === peer.table.version) return
-    let delta: TableDelta = diffTables(peer.table, table)
-    if ((await peer.control.request('table', delta)) !== true) {
-      delta = diffTables(emptyRoutingTable(), table)
-      await peer.control.request('table', delta)
+    const push = async (from: RoutingTable): Promise<TableTaken> => {
+      const answer = await peer.control.request('table', toPush({ epoch: this.epoch, table: from }, this.epoch, table))
+      const { taken, epoch } = answer as { readonly taken: TableTaken; readonly epoch: Epoch }
+      if (taken === 'stale') this.#init.onGreater?.(epoch)
+      return taken
     }
+    if ((await push(peer.table)) === 'misfit') await push(emptyRoutingTable())
     peer.table = table
   }
 
   #tellPeers(): void {
+    if (this.#adoption.isGathering) return
     const entries = this.#entries()
     for (const [id, { control, member }] of this.#peers) {
       // Only callers need to know who has what.
@@ -432,7 +497,7 @@ export class MeshHub {
 
   /** Moves surplus replicas to peers that have fewer, one after the other; a new one is ready before the old one goes. */
   async #evenOut(): Promise<void> {
-    if (this.#isEvening) return
+    if (this.#isEvening || this.#adoption.isGathering) return
     this.#isEvening = true
     try {
       for (let move = this.ledger.nextMove(); move !== undefined && !this.#isClosed; move = this.ledger.nextMove()) {
@@ -445,29 +510,66 @@ export class MeshHub {
   }
 
   #placedHost(isolation: string, local: ReplicaHost): ReplicaHost {
+    const startPlaced = async (spec: ReplicaSpec, signal: AbortSignal): Promise<HostedReplica> => {
+      const nodeId = this.ledger.nodeOf(spec.replicaId) ?? this.peerId
+      if (nodeId === this.peerId) return local.start(spec, signal)
+      const { peer, host } = this.#hostOn(nodeId, isolation, spec)
+      const whole = await this.#listFor(peer, spec)
+      const hosted = await host.start(whole, signal, await this.#markOf(whole, isolation))
+      this.#init.bundles?.noteHolder(whole, nodeId)
+      return hosted
+    }
     return {
       name: local.name,
-      start: async (spec, signal) => {
-        const nodeId = this.ledger.nodeOf(spec.replicaId) ?? this.peerId
-        if (nodeId === this.peerId) return local.start(spec, signal)
-        const peer = this.#peers.get(nodeId)
-        const host = peer?.hosts.get(isolation)
-        if (peer !== undefined && host !== undefined) return this.#startOn(peer, host, spec, signal)
-        throw new ServeError('ERR_PEER_UNREACHABLE', `backend ${spec.backend}: the peer chosen for ${spec.replicaId} has gone`)
-      },
+      start: (spec, signal) => this.#adoption.start(isolation, spec, signal, (attempt) => startPlaced(spec, attempt)),
     }
   }
 
+  #hostOn(nodeId: string, isolation: string, spec: ReplicaSpec): { readonly peer: Peer; readonly host: RemoteHost } {
+    const peer = this.#peers.get(nodeId)
+    const host = peer?.hosts.get(isolation)
+    if (peer !== undefined && host !== undefined) return { peer, host }
+    throw new ServeError('ERR_PEER_UNREACHABLE', `backend ${spec.backend}: the peer chosen for ${spec.replicaId} has gone`)
+  }
+
   /** What the replica needs is listed before the peer is asked to start it: both take one port, which keeps the order. */
-  async #startOn(peer: Peer, host: RemoteHost, spec: ReplicaSpec, signal: AbortSignal): Promise<HostedReplica> {
+  async #listFor({ control, member: { peerId } }: Peer, spec: ReplicaSpec): Promise<ReplicaSpec> {
     const { bundles } = this.#init
-    if (bundles === undefined) return host.start(spec, signal)
-    const { peerId } = peer.member
+    if (bundles === undefined) return spec
     const whole = await bundles.complete(spec)
-    peer.control.tell('bundles', await bundles.list(whole, peerId, (blob) => this.#fetchFromPeers(blob, bundles)))
-    const hosted = await host.start(whole, signal)
-    bundles.noteHolder(whole, peerId)
+    control.tell('bundles', await bundles.list(whole, peerId, (blob) => this.#fetchFromPeers(blob, bundles)))
+    return whole
+  }
+
+  async #adopt({ peerId, replicaId }: Orphan, isolation: string, spec: ReplicaSpec, signal: AbortSignal): Promise<HostedReplica> {
+    const { peer, host } = this.#hostOn(peerId, isolation, spec)
+    const hosted = await host.adopt(replicaId, spec, signal)
+    // It runs, whatever becomes of this: the next one may need what it was made of.
+    const listing = this.#listFor(peer, spec).then((whole) => this.#init.bundles?.noteHolder(whole, peerId))
+    listing.catch((error: unknown) => this.#log.warn({ backend: spec.backend, reason: String(error) }, 'bundle.not-listed'))
     return hosted
+  }
+
+  #stopOrphan(peerId: string, replicaId: string): void {
+    this.#log.info({ peer: peerId, replica: replicaId }, 'replica.not-wanted')
+    this.#peers
+      .get(peerId)
+      ?.control.request('stop', replicaId, DRAIN_MS)
+      .catch(() => undefined)
+  }
+
+  /** What scales by load starts small when its controller does, and wants the rest a moment later. */
+  #patienceMs(backend: string): number {
+    return SETTLE_MS + (this.#controller?.table.backends.get(backend)?.config.autoscaling?.upscaleDelayMs ?? 0)
+  }
+
+  /** Tells what a peer runs for that spec; undefined for what no peer could run. */
+  async #markOf(spec: ReplicaSpec, isolation: string): Promise<string | undefined> {
+    if (spec.code.kind !== 'module' && spec.code.kind !== 'source') return undefined
+    const { bundles } = this.#init
+    if (bundles === undefined) return markText(spec, isolation)
+    const whole = await bundles.complete(spec).catch(() => undefined)
+    return whole === undefined ? undefined : bundles.store.digestOf(new TextEncoder().encode(markText(whole, isolation)))
   }
 
   /** For a controller that came back, or took over: its peers may have what it has lost. */

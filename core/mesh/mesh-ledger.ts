@@ -1,5 +1,6 @@
 import {
   betterNode,
+  fitsOn,
   type Ledger,
   type PlacementNode,
   type PlacementRequest,
@@ -11,6 +12,9 @@ import { type ResolvedResources, resolveReplicaOptions } from '../model/index.ts
 
 /** What the ledger knows of a node beyond its replicas. */
 export type LedgerNode = Omit<PlacementNode, 'taken' | 'replicas' | 'replicasOf'>
+
+/** The place of what waits for one; no node has this id. */
+const NOWHERE = ''
 
 interface Placed {
   readonly nodeId: string
@@ -25,6 +29,8 @@ export class MeshLedger implements Ledger {
   readonly #onNode = new Map<string, Map<string, PlacementRequest>>()
   /** Nodes as a choice sees them; missing where something has changed. */
   readonly #seen = new Map<string, PlacementNode>()
+  /** While nodes are expected that are not here yet, what fits nowhere waits for its place instead of being refused. */
+  isPatient = false
 
   /** Adds a node, or changes what is known of it. */
   setNode(node: LedgerNode): void {
@@ -42,12 +48,25 @@ export class MeshLedger implements Ledger {
     const { placement, isolation } = wishes?.options ?? resolveReplicaOptions({})
     const portability = wishes === undefined ? ('process' as const) : portabilityOf(wishes.code, wishes.initArgs)
     const request = { backend, resources: asked, placement, isolation, portability }
-    const nodeId = place(request, this.#view())
+    this.#put(replicaId, this.#choose(request), request)
+  }
+
+  /** Places a replica on a certain node. False, and nothing has changed: it does not fit there. */
+  moveTo(replicaId: string, nodeId: string): boolean {
+    const placed = this.#placed.get(replicaId)
+    if (placed === undefined || !this.#nodes.has(nodeId)) return false
+    if (placed.nodeId === nodeId) return true
+    if (!fitsOn(placed.request, nodeId, this.#view())) return false
+    this.#put(replicaId, nodeId, placed.request)
+    return true
+  }
+
+  /** Places a replica anew. Throws `ERR_INFEASIBLE`; it has none then. */
+  placeAnew(replicaId: string): void {
+    const placed = this.#placed.get(replicaId)
+    if (placed === undefined) return
     this.giveBack(replicaId)
-    this.#placed.set(replicaId, { nodeId, request })
-    const here = this.#onNode.get(nodeId) ?? new Map<string, PlacementRequest>()
-    this.#onNode.set(nodeId, here.set(replicaId, request))
-    this.#seen.delete(nodeId)
+    this.#put(replicaId, this.#choose(placed.request), placed.request)
   }
 
   giveBack(replicaId: string): void {
@@ -88,6 +107,23 @@ export class MeshLedger implements Ledger {
       if (betterNode(request, nodeId, view) !== undefined) return { replicaId, backend: request.backend }
     }
     return undefined
+  }
+
+  #choose(request: PlacementRequest): string {
+    try {
+      return place(request, this.#view())
+    } catch (error) {
+      if (this.isPatient) return NOWHERE
+      throw error
+    }
+  }
+
+  #put(replicaId: string, nodeId: string, request: PlacementRequest): void {
+    this.giveBack(replicaId)
+    this.#placed.set(replicaId, { nodeId, request })
+    const here = this.#onNode.get(nodeId) ?? new Map<string, PlacementRequest>()
+    this.#onNode.set(nodeId, here.set(replicaId, request))
+    this.#seen.delete(nodeId)
   }
 
   #view(): PlacementNode[] {

@@ -12,11 +12,12 @@ import { CONTROL_PORT, INSTANCE_PORT, type OpenPeerControl, type PeerControl } f
 import type { PeerConnection, PeerTransport } from './peer-transport.ts'
 import { QueueMap } from './queue-map.ts'
 import { keepConnected, redialBoundMs } from './redial.ts'
-import { ReplicaRoom } from './replica-room.ts'
+import { type AdoptedAs, ReplicaRoom } from './replica-room.ts'
 import { type MeshRole, requireRole } from './roles.ts'
 import { serveBackendPort } from './serve-backends.ts'
-import { applyDelta, type TableDelta } from './table-delta.ts'
+import { TableFollower, type TablePush, type TableTaken } from './stamped-table.ts'
 import { readCredential, type TicketClaims, type VerifySigned } from './ticket.ts'
+import { compareEpochs, type Epoch, isEpoch } from './versioned-map.ts'
 import type { VirtualPort } from './virtual-port.ts'
 
 /** How long a peer that leaves waits for its replicas to be handed over. */
@@ -62,6 +63,11 @@ interface Seat {
   readonly control: PeerControl
 }
 
+/** Under which epoch a connected controller leads; undefined until it said so. */
+interface Lead {
+  epoch: Epoch | undefined
+}
+
 /**
  * A joined peer: it hosts replicas when the controller asks, keeps the routing table that the controller pushes, and calls straight to whoever has
  * replicas. When the controller is away it goes on with the last table and dials it until it is back.
@@ -92,6 +98,9 @@ export class MeshPeer {
   #controllerId = ''
   #isClosing = false
   #isTelling = false
+  readonly #follower = new TableFollower()
+  /** The greatest epoch that was heard of. Who leads under a lesser one is not obeyed any more. */
+  #obeyed: Epoch = this.#follower.epoch
   #onSeat: (seat: Member | undefined) => void = () => {}
   #onExpelled: (error: ServeError) => void = () => {}
 
@@ -135,7 +144,12 @@ export class MeshPeer {
   }
 
   get table(): RoutingTable {
-    return this.router.table
+    return this.#follower.table
+  }
+
+  /** The epoch of the table. */
+  get epoch(): Epoch {
+    return this.#follower.epoch
   }
 
   get queues(): QueueMap['queues'] {
@@ -269,7 +283,7 @@ export class MeshPeer {
     this.#mayCall = roles.includes('caller')
     this.#controllerId = member.peerId
     member.link.onPort((port) => this.#takePort(port, member))
-    const control = this.#init.openControl(member.link.openPort(CONTROL_PORT), this.#handlersFor(member))
+    const control = this.#init.openControl(member.link.openPort(CONTROL_PORT), this.#handlersFor(member, { epoch: undefined }))
     this.#seat = { member, control }
     this.#intake?.unlistAll()
     const whenGone = member.link.whenGone.then((end) => {
@@ -281,9 +295,12 @@ export class MeshPeer {
       this.#seat = undefined
       this.#onSeat(undefined)
     })
-    const { stop } = (await control.request('enter', { replicas: this.#room.replicaIds })) as { readonly stop: readonly string[] }
-    // What the controller has started elsewhere while it could not see this peer.
-    for (const replicaId of stop) void this.#room.stop(replicaId, HAND_OVER_MS)
+    try {
+      await control.request('enter', { replicas: this.#room.report })
+    } catch (error) {
+      member.link.close('not led from here')
+      throw error
+    }
     this.#tellInventory()
     this.#tellLoad(control)
     this.#onSeat(member)
@@ -318,17 +335,28 @@ export class MeshPeer {
     }
   }
 
-  #handlersFor(controller: Member) {
+  #handlersFor(controller: Member, lead: Lead) {
     const asController = <A extends readonly unknown[]>(what: string, work: (...args: A) => unknown) => {
       return (...args: A): unknown => {
         requireRole(controller, 'controller', what)
+        this.#requireObeyed(lead.epoch, what)
         return work(...args)
       }
     }
     const requests = new Map<string, (...args: never[]) => unknown>(
       Object.entries({
-        table: asController('a routing table', (delta: TableDelta) => this.#takeTable(delta)),
-        start: asController('starting a replica', (spec: ReplicaSpec, isolation: string) => this.#startReplica(spec, isolation)),
+        lead: (epoch: unknown) => {
+          requireRole(controller, 'controller', 'leading the mesh')
+          return { epoch: this.#follow(lead, epoch) }
+        },
+        table: (push: TablePush) => {
+          requireRole(controller, 'controller', 'a routing table')
+          return this.#takeTable(push)
+        },
+        start: asController('starting a replica', (spec: ReplicaSpec, isolation: string, mark: string) =>
+          this.#startReplica(spec, isolation, mark),
+        ),
+        adopt: asController('adopting a replica', (replicaId: string, as: AdoptedAs) => this.#room.adopt(replicaId, as)),
         stop: asController('stopping a replica', (replicaId: string, timeoutMs: number) => this.#room.stop(replicaId, timeoutMs)),
         control: asController('controlling a replica', (replicaId: string, method: keyof ReplicaControl, argument: unknown) =>
           this.#room.control(replicaId, method, argument),
@@ -354,21 +382,41 @@ export class MeshPeer {
     return { requests, told }
   }
 
-  #startReplica(spec: ReplicaSpec, isolation: string): Promise<unknown> {
-    if (this.#isClosing) throw new ServeError('ERR_PEER_UNREACHABLE', `backend ${spec.backend}: this peer leaves`)
-    return this.#room.start(spec, isolation)
+  /** @returns what is obeyed here, which is a greater epoch where another leads */
+  #follow(lead: Lead, epoch: unknown): Epoch {
+    if (!isEpoch(epoch)) throw new ServeError('ERR_BAD_REQUEST', 'a controller says under which epoch it leads')
+    if (compareEpochs(epoch, this.#obeyed) >= 0) {
+      this.#obeyed = Object.freeze({ term: epoch.term, controllerId: epoch.controllerId })
+      lead.epoch = this.#obeyed
+    }
+    return this.#obeyed
   }
 
-  /** @returns false when it does not fit to the table that is here */
-  #takeTable(delta: TableDelta): boolean {
-    const before = this.router.table
-    const table = applyDelta(before, delta)
-    if (table === undefined) return false
-    this.router.swap(table)
+  #requireObeyed(epoch: Epoch | undefined, what: string): void {
+    if (epoch !== undefined && compareEpochs(epoch, this.#obeyed) >= 0) return
+    const { term, controllerId } = this.#obeyed
+    throw new ServeError('ERR_NO_CONTROLLER', `${what}: controller ${controllerId} leads since term ${term}`)
+  }
+
+  #startReplica(spec: ReplicaSpec, isolation: string, mark: unknown): Promise<unknown> {
+    if (this.#isClosing) throw new ServeError('ERR_PEER_UNREACHABLE', `backend ${spec.backend}: this peer leaves`)
+    return this.#room.start(spec, isolation, typeof mark === 'string' ? mark : '')
+  }
+
+  #takeTable(push: TablePush): { readonly taken: TableTaken; readonly epoch: Epoch } {
+    const before = this.#follower.table
+    const taken = compareEpochs(push.epoch, this.#obeyed) < 0 ? 'stale' : this.#follower.take(push)
+    const { table } = this.#follower
+    if (table !== before) this.#useTable(before, table)
+    return { taken, epoch: this.#obeyed }
+  }
+
+  #useTable(before: RoutingTable, table: RoutingTable): void {
+    // Versions of controllers count from the start in each epoch, those of a router only grow.
+    this.router.swap(Object.freeze({ ...table, version: this.router.table.version + 1 }))
     this.#queues.follow(table)
     for (const name of before.endpoints.keys()) if (!table.endpoints.has(name)) this.#failCallsOf(name)
     this.#far.refresh()
-    return true
   }
 
   #failCallsOf(endpoint: string): void {
@@ -412,6 +460,8 @@ export class MeshPeer {
     } finally {
       this.#dialling.delete(id)
     }
+    // It may have been listed again while the last connection lasted.
+    if (!this.#isClosing && id !== this.#controllerId && this.#entries.some((entry) => entry.id === id)) void this.#keepDialling(id)
   }
 
   async #greet(connection: PeerConnection): Promise<void> {

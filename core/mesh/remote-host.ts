@@ -41,17 +41,36 @@ export class RemoteHost implements ReplicaHost {
     this.#ends = ends
   }
 
-  async start(spec: ReplicaSpec, signal: AbortSignal): Promise<HostedReplica> {
+  /** @param mark kept beside the replica, for whoever finds it there later */
+  start(spec: ReplicaSpec, signal: AbortSignal, mark = ''): Promise<HostedReplica> {
+    return this.#stand(spec, signal, (control) => control.request('start', spec, this.#isolation, mark))
+  }
+
+  /** As `start`, with a replica that runs there under another id. */
+  adopt(runningId: string, spec: ReplicaSpec, signal: AbortSignal): Promise<HostedReplica> {
+    const { replicaId, limits, userConfig } = spec
+    return this.#stand(spec, signal, (control) => control.request('adopt', runningId, { replicaId, limits, userConfig }))
+  }
+
+  async #stand(
+    { backend, replicaId }: ReplicaSpec,
+    signal: AbortSignal,
+    ask: (control: PeerControl) => Promise<unknown>,
+  ): Promise<HostedReplica> {
     const { control, link } = this.#node
-    const { replicaId } = spec
     signal.throwIfAborted()
+    let end = (_end: ReplicaEnd): void => {}
     const whenGone = new Promise<ReplicaEnd>((resolve) => {
-      this.#ends.set(replicaId, resolve)
+      end = resolve
     })
-    void whenGone.then(() => this.#ends.delete(replicaId))
+    this.#ends.set(replicaId, end)
+    const forget = (): void => {
+      if (this.#ends.get(replicaId) === end) this.#ends.delete(replicaId)
+    }
+    void whenGone.then(forget)
     try {
-      const description = (await raceAbort(control.request('start', spec, this.#isolation), signal)) as TargetDescription
-      const port = link.openPort(BACKEND_PORT + spec.backend)
+      const description = (await raceAbort(ask(control), signal)) as TargetDescription
+      const port = link.openPort(BACKEND_PORT + backend)
       // When the whole link is gone its owner tells all ends, once it has seen to it that nothing is placed there again.
       port.onClosed((reason) => {
         if (!link.isGone) this.#ends.get(replicaId)?.(nodeGone(this.#node.name, reason))
@@ -66,7 +85,7 @@ export class RemoteHost implements ReplicaHost {
         stop: () => this.#stop(replicaId, port),
       }
     } catch (error) {
-      this.#ends.delete(replicaId)
+      forget()
       control.tell('abandon', replicaId)
       throw error
     }

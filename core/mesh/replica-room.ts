@@ -10,6 +10,11 @@ import {
   type TargetDescription,
 } from '../replica/index.ts'
 import { type BackendQueue, type CallTarget, serveOutbound } from '../router/index.ts'
+import type { ReplicaReport } from './adoption.ts'
+import { sameText } from './replica-mark.ts'
+
+/** What a replica that runs already is from now on. */
+export type AdoptedAs = Pick<ReplicaSpec, 'replicaId' | 'limits' | 'userConfig'>
 
 /** How long an event loop may stay silent, once a call in it is past its deadline, before its replica is ended. */
 const SILENCE_MS = 3_000
@@ -27,7 +32,9 @@ export interface ReplicaRoomInit {
 }
 
 interface Guest {
-  readonly spec: ReplicaSpec
+  spec: ReplicaSpec
+  /** By which a controller knows what it runs. */
+  readonly mark: string
   readonly hosted: HostedReplica
   readonly lane: CallLane
   readonly queue: BackendQueue
@@ -52,8 +59,11 @@ export class ReplicaRoom {
     this.#log = log
   }
 
-  get replicaIds(): readonly string[] {
-    return [...this.#guests.keys()]
+  /** What runs and is not on its way out, for a controller that has not started it or has given it up. */
+  get report(): readonly ReplicaReport[] {
+    return [...this.#guests.values()].flatMap(({ spec: { replicaId, backend }, mark, isStopping }) => {
+      return isStopping ? [] : [{ replicaId, backend, mark }]
+    })
   }
 
   /** Replicas that take calls, by backend. */
@@ -63,8 +73,8 @@ export class ReplicaRoom {
     return ready
   }
 
-  /** Rejects as a host does. */
-  async start(spec: ReplicaSpec, isolation: string): Promise<TargetDescription> {
+  /** Rejects as a host does. @param mark given back in the report */
+  async start(spec: ReplicaSpec, isolation: string, mark: string): Promise<TargetDescription> {
     const host = this.#init.hosts.get(isolation)
     if (host === undefined) throw new ServeError('ERR_UNSUPPORTED', `backend ${spec.backend}: this peer has no isolation '${isolation}'`)
     if (spec.code.kind !== 'source' && spec.code.kind !== 'module') {
@@ -81,11 +91,28 @@ export class ReplicaRoom {
         await hosted.stop()
         throw abort.signal.reason
       }
-      this.#admit(spec, hosted)
+      this.#admit(spec, hosted, mark)
       return hosted.description
     } finally {
       this.#starting.delete(spec.replicaId)
     }
+  }
+
+  /**
+   * Goes on with a replica that runs, under another id and as its config says now. Rejects, and it stays as it is, when it has ended or does not take the
+   * config.
+   */
+  async adopt(replicaId: string, { replicaId: newId, limits, userConfig }: AdoptedAs): Promise<TargetDescription> {
+    const guest = this.#guests.get(replicaId)
+    if (guest === undefined || guest.isStopping) throw notHere(replicaId)
+    if (newId !== replicaId && this.#guests.has(newId)) throw new ServeError('ERR_BAD_REQUEST', `replica ${newId} is here already`)
+    await this.#configure(guest, limits)
+    if (sameText(userConfig) !== sameText(guest.spec.userConfig)) await this.#reconfigure(guest, userConfig)
+    if (this.#guests.get(replicaId) !== guest || guest.isStopping) throw notHere(replicaId)
+    this.#guests.delete(replicaId)
+    guest.spec = { ...guest.spec, replicaId: newId }
+    this.#guests.set(newId, guest)
+    return guest.hosted.description
   }
 
   /** Nobody waits for this replica any more. */
@@ -113,14 +140,14 @@ export class ReplicaRoom {
 
   /** Passes a request of the controller on to a replica. `ERR_REPLICA_DIED` when it is not here. */
   async control(replicaId: string, method: keyof ReplicaControl, argument: unknown): Promise<unknown> {
-    const control = this.#guests.get(replicaId)?.hosted.control
-    if (control === undefined)
-      throw new ServeError('ERR_REPLICA_DIED', `replica ${replicaId} is not on this peer`, { outcome: 'not-started' })
+    const guest = this.#guests.get(replicaId)
+    if (guest === undefined) throw notHere(replicaId)
+    const { control } = guest.hosted
     switch (method) {
       case 'configure':
-        return control.configure(argument as RuntimeLimits)
+        return this.#configure(guest, argument as RuntimeLimits)
       case 'reconfigure':
-        return control.reconfigure(argument)
+        return this.#reconfigure(guest, argument)
       case 'checkHealth':
         return control.checkHealth()
       case 'ping':
@@ -155,17 +182,27 @@ export class ReplicaRoom {
 
   async close(timeoutMs: number): Promise<void> {
     for (const abort of this.#starting.values()) abort.abort(new ServeError('ERR_CANCELLED', 'the peer leaves'))
-    await Promise.all(this.replicaIds.map((id) => this.stop(id, timeoutMs)))
+    await Promise.all([...this.#guests.keys()].map((id) => this.stop(id, timeoutMs)))
   }
 
-  #admit(spec: ReplicaSpec, hosted: HostedReplica): void {
+  async #configure(guest: Guest, limits: RuntimeLimits): Promise<void> {
+    await guest.hosted.control.configure(limits)
+    guest.spec = { ...guest.spec, limits }
+  }
+
+  async #reconfigure(guest: Guest, userConfig: unknown): Promise<void> {
+    await guest.hosted.control.reconfigure(userConfig)
+    guest.spec = { ...guest.spec, userConfig }
+  }
+
+  #admit(spec: ReplicaSpec, hosted: HostedReplica, mark: string): void {
     const queue = this.#init.queueFor(spec.backend, spec.limits)
     const lane = new CallLane(
       { port: hosted.port, owner: queue, window: spec.limits.maxConcurrentQueries, startedFlags: hosted.startedFlags },
       this.#clock,
     )
     const stopOutbound = serveOutbound(hosted.outbound, this.#init.router, this.#turns)
-    const guest: Guest = { spec, hosted, lane, queue, stopOutbound, isStopping: false, isProbed: false }
+    const guest: Guest = { spec, mark, hosted, lane, queue, stopOutbound, isStopping: false, isProbed: false }
     this.#guests.set(spec.replicaId, guest)
     queue.addLane(lane)
     void hosted.whenGone.then((end) => this.#forget(guest, end))
@@ -182,3 +219,6 @@ export class ReplicaRoom {
     this.#init.onChange()
   }
 }
+
+const notHere = (replicaId: string): ServeError =>
+  new ServeError('ERR_REPLICA_DIED', `replica ${replicaId} is not on this peer`, { outcome: 'not-started' })

@@ -61,6 +61,13 @@ export function compareEpochs(a: Epoch, b: Epoch): number {
   return a.controllerId < b.controllerId ? -1 : 1
 }
 
+/** Whether something from the wire is an epoch. */
+export function isEpoch(value: unknown): value is Epoch {
+  if (typeof value !== 'object' || value === null) return false
+  const { term, controllerId } = value as Partial<Epoch>
+  return Number.isSafeInteger(term) && (term as number) >= 0 && typeof controllerId === 'string'
+}
+
 /** The name of an epoch in vectors. */
 export const epochKey = ({ term, controllerId }: Epoch): string => `${term}:${controllerId}`
 

@@ -1,10 +1,13 @@
 import { msgpackCodec } from '../../core/adapters/codec/index.ts'
 import { Client, ControlChannel, type InstancePlatform, LocalInstance, PeerInstance, servePeerClient } from '../../core/api/index.ts'
-import { ServeError, SILENT } from '../../core/base/index.ts'
+import { type Clock, ServeError, SILENT } from '../../core/base/index.ts'
+import { MemoryStateStore } from '../../core/controller/index.ts'
 import { resolveHttpOptions } from '../../core/gateway/index.ts'
 import {
   type BundleDesk,
   type BundleIntakeOptions,
+  ControllerGroup,
+  type Epoch,
   enter,
   type Member,
   MemoryNetwork,
@@ -44,6 +47,12 @@ export interface JoinWorld {
   readonly bundles?: BundleIntakeOptions
 }
 
+export interface StartWorld {
+  readonly bundles?: BundleDesk | undefined
+  readonly onStart?: MortalHost['onStart']
+  readonly resources?: Resources
+}
+
 /** Signatures without cryptography, which would take turns that no fake clock knows of; the real ones have tests of their own. */
 const SIGNER: MeshSigner = {
   publicKey: 'the key of the world',
@@ -64,11 +73,16 @@ export class MeshWorld {
   readonly network: MemoryNetwork
   readonly random = seededRandom(7)
   readonly authority: MeshAuthority
-  readonly hub: MeshHub
-  readonly host: MortalHost
+  hub: MeshHub = undefined as never
+  host: MortalHost = undefined as never
   client: Client = undefined as never
+  /** What the controller keeps, whatever becomes of it; undefined: nothing. */
+  disk: Map<string, unknown> | undefined
+  /** The epoch that a peer obeys and that is greater than the controller's. */
+  greater: Epoch | undefined
+  #life = { isOver: false }
 
-  private constructor(delayMs: readonly [number, number], bundles: BundleDesk | undefined) {
+  private constructor(delayMs: readonly [number, number]) {
     this.network = new MemoryNetwork({ delayMs }, this.clock, seededRandom(3))
     this.authority = new MeshAuthority({
       signer: SIGNER,
@@ -77,33 +91,84 @@ export class MeshWorld {
       epochMs: this.#epochMs,
       random: this.random,
     })
-    this.host = this.#host()
-    this.hub = new MeshHub(
-      {
-        transport: this.network.join('controller'),
-        authority: this.authority,
-        card: { name: 'controller', runtime: 'node', incarnation: '1', machine: 'm', resources: { cpu: 4 }, labels: {}, isolations: [] },
-        bundles,
-        ...this.#common,
-      },
-      this.clock,
-      testTurns(),
-      SILENT,
-    )
   }
 
   /** @param bundles gives code and assets digests, so that they travel. Without it all nodes have the same files */
   static async make(delayMs: readonly [number, number] = [0, 0], bundles?: BundleDesk): Promise<MeshWorld> {
-    const world = new MeshWorld(delayMs, bundles)
-    const options = { name: 'controller', http: undefined, fetchOptions: resolveHttpOptions({}), mesh: world.hub }
-    const instance = await LocalInstance.start(options, world.#platform(world.host))
-    await world.hub.open(
-      instance.controller,
-      (event) => instance.emit(event),
-      (port, member) => servePeerClient(instance, port, member, testTurns()),
-    )
-    world.client = new Client(instance)
+    const world = new MeshWorld(delayMs)
+    await world.startController({ bundles })
     return world
+  }
+
+  /** A world whose controller can be started again on what it kept. */
+  static async kept(bundles?: BundleDesk): Promise<MeshWorld> {
+    const world = new MeshWorld([1, 3])
+    world.disk = new Map()
+    await world.startController({ bundles })
+    return world
+  }
+
+  /** Starts the controller, for the first time or after `crashController`. */
+  async startController({ bundles, onStart, resources = { cpu: 4 } }: StartWorld = {}): Promise<void> {
+    const life = { isOver: false }
+    this.#life = life
+    const clock: Clock = {
+      nowMs: () => this.clock.nowMs(),
+      after: (ms, callback) => this.clock.after(ms, () => (life.isOver ? undefined : callback())),
+    }
+    this.host = this.#host()
+    if (onStart !== undefined) this.host.onStart = onStart
+    const group = this.disk === undefined ? undefined : await this.#openGroup(this.disk, clock)
+    this.hub = new MeshHub(
+      {
+        transport: this.network.join('controller'),
+        authority: this.authority,
+        card: { name: 'controller', runtime: 'node', incarnation: '1', machine: 'm', resources, labels: {}, isolations: [] },
+        bundles,
+        epoch: group?.leader,
+        onGreater: (greater) => {
+          this.greater = greater
+        },
+        isReturning: group !== undefined && group.leader.term > 1,
+        ...this.#common,
+      },
+      clock,
+      testTurns(),
+      SILENT,
+    )
+    const { hub } = this
+    const options = {
+      name: 'controller',
+      http: undefined,
+      fetchOptions: resolveHttpOptions({}),
+      mesh: hub,
+      store: group?.asStore(),
+      onOpen: (instance: LocalInstance) => {
+        this.client = new Client(instance)
+        return hub.open(
+          instance.controller,
+          (event) => instance.emit(event),
+          (port, member) => servePeerClient(instance, port, member, testTurns()),
+        )
+      },
+    }
+    await this.drive(LocalInstance.start(options, { ...this.#platform(this.host), clock, resources }))
+    this.hub.noteChange()
+  }
+
+  /** As SIGKILL does: nothing is said, and nothing happens in it any more. */
+  async crashController(): Promise<void> {
+    this.#life.isOver = true
+    this.host.onStart = () => new Promise(() => {})
+    this.network.crash('controller')
+    await this.settle()
+  }
+
+  async #openGroup(disk: Map<string, unknown>, clock: Clock): Promise<ControllerGroup> {
+    const store = new MemoryStateStore(disk)
+    const group = new ControllerGroup({ controllerId: 'controller', store, isFounder: true, onEvent: () => {} }, clock, this.random, SILENT)
+    await group.open()
+    return group
   }
 
   /** A target that every node can load, by name. */
@@ -179,8 +244,9 @@ export class MeshWorld {
     }
     const { member } = await this.drive(enter(connection, init, this.clock, testTurns()))
     const description = { form: 'function', methods: [], batchMethods: [], hasReconfigure: false, hasCheckHealth: false }
-    const requests = new Map<string, () => unknown>([
-      ['table', () => true],
+    const requests = new Map<string, (...args: never[]) => unknown>([
+      ['lead', () => ({ epoch: { term: 0, controllerId: '' } })],
+      ['table', ({ epoch }: { epoch: unknown }) => ({ taken: 'taken', epoch })],
       ['start', () => description],
       ['stop', () => undefined],
     ])
