@@ -25,6 +25,8 @@ export interface PeerInstanceInit {
   readonly http: ResolvedHttpOptions | undefined
   /** For requests of `client.fetch` when there is no gateway. */
   readonly fetchOptions: ResolvedHttpOptions
+  /** Runs when the peer has left. */
+  readonly atEnd?: (() => Promise<void>) | undefined
 }
 
 /**
@@ -188,6 +190,7 @@ export class PeerInstance implements Instance {
   async #end(timeoutMs: number | undefined): Promise<void> {
     await this.#gateway?.close(timeoutMs === undefined ? {} : { drainMs: timeoutMs })
     await this.#peer.close(timeoutMs)
+    await this.#init.atEnd?.()
   }
 
   #controller(): Promise<RemoteInstance> {

@@ -43,6 +43,13 @@ export type ControllerSeams = Omit<SupervisorSeams, 'router' | 'onChange'> & {
   readonly store?: StateStore | undefined
 }
 
+/** When and by which controller an edit was made. */
+export interface EditVersion {
+  readonly term: number
+  readonly controllerId: string
+  readonly sequence: number
+}
+
 /** What `client.watch()` gives. */
 export type ServeEvent =
   | { readonly kind: 'replica'; readonly backend: string; readonly replicaId: string; readonly state: string; readonly reason?: string }
@@ -66,6 +73,14 @@ export type ServeEvent =
       /** Id of the peer that gave it; '' for code that came as source with the order to start it. */
       readonly from: string
       readonly reason: string
+    }
+  | {
+      /** Two controllers that could not see each other have edited one key of the state; the greater version stands. */
+      readonly kind: 'conflict'
+      /** Such as `backend/name` or `endpoint/name`. */
+      readonly key: string
+      readonly kept: EditVersion
+      readonly lost: EditVersion
     }
   | ({ readonly kind: 'rollout'; readonly endpoint: string; readonly backend: string } & RolloutResult)
   | { readonly kind: 'edit'; readonly what: 'backend' | 'endpoint' | 'traffic'; readonly name: string; readonly version: number }

@@ -32,12 +32,17 @@ export interface PeerCard {
   readonly onlyBackends?: readonly string[] | undefined
 }
 
+/** To be led by who leads the mesh, or to keep the state together with another controller. */
+export type Purpose = 'controller' | 'group'
+
 /** The other end of a link, with what its credential grants. */
 export interface Member extends Grant {
   readonly peerId: string
   readonly ticketId: string
   readonly card: PeerCard
   readonly link: Link
+  /** What the other side wants of the link; undefined: what any two members have. */
+  readonly wants?: Purpose | undefined
 }
 
 type Hello = {
@@ -46,6 +51,8 @@ type Hello = {
   readonly ticket?: string
   readonly credential?: string
   readonly roles?: readonly string[]
+  /** What the connection is for, where that is not what any two members have. */
+  readonly wants?: Purpose
 }
 type Welcome = { readonly credential?: string; readonly proof: string; readonly card: PeerCard }
 type Message =
@@ -69,6 +76,8 @@ export interface GateOptions extends AdmissionOptions {
   /** What proves that this side is a member. */
   readonly proof: () => string
   readonly isRevoked: (ticketId: string) => boolean
+  /** Throws where the mesh is not led from here, for a member that wants to be led. @default it is */
+  readonly requireLeading?: () => void
   /** Redeems a ticket and makes a credential; missing where tickets cannot be redeemed. */
   readonly redeem?: (
     ticket: string,
@@ -88,12 +97,14 @@ export async function admit(connection: PeerConnection, options: GateOptions, cl
     const { claims, token } = await judge(hello, connection.peerId, options)
     // A stranger does not even hear which version is spoken here.
     if (hello.protocol !== MESH_PROTOCOL_VERSION) throw otherVersion(hello.protocol)
+    if (hello.wants === 'controller') options.requireLeading?.()
     talk.say({ kind: 'welcome', proof: options.proof(), card: options.card(), ...(token !== undefined && { credential: token }) })
     await talk.next('ready')
     talk.done()
     const { peerId, roles, ticketId, trusted, maxReplicas, endpoints } = claims
     const limits = { ...(maxReplicas !== undefined && { maxReplicas }), ...(endpoints !== undefined && { endpoints }) }
-    return { peerId, roles, ticketId, trusted, ...limits, card: toCard(hello.card), link: talk.link }
+    const wants = hello.wants === 'controller' || hello.wants === 'group' ? hello.wants : undefined
+    return { peerId, roles, ticketId, trusted, ...limits, card: toCard(hello.card), link: talk.link, wants }
   } catch (error) {
     throw talk.refuse(error)
   }
@@ -106,6 +117,8 @@ export interface EnterOptions extends AdmissionOptions {
   readonly pass: { readonly ticket: string } | { readonly credential: string }
   /** Roles asked for, of those that the ticket grants. @default all */
   readonly roles?: readonly MeshRole[] | undefined
+  /** Who does not lead refuses `controller` with `ERR_NO_CONTROLLER`. @default what any two members have */
+  readonly wants?: Purpose | undefined
 }
 
 /** What the dialling side has in the end: the other member, and, if it came with a ticket, its own credential. */
@@ -124,6 +137,7 @@ export async function enter(connection: PeerConnection, options: EnterOptions, c
       card: options.card(),
       ...options.pass,
       ...(options.roles !== undefined && { roles: options.roles }),
+      ...(options.wants !== undefined && { wants: options.wants }),
     })
     const welcome = await talk.next('welcome')
     const claims = await readCredential(welcome.proof, options.mesh, options.verify)

@@ -58,12 +58,9 @@ export class MeshAuthority {
     return this.#book.isRevoked(ticketId)
   }
 
-  /** `ERR_INVALID_CONFIG`; `ERR_UNSUPPORTED` for the role `controller`, which cannot be granted yet, and without an address to dial. */
+  /** `ERR_INVALID_CONFIG`; `ERR_UNSUPPORTED` without an address to dial. */
   async createTicket(options: TicketOptions | undefined, addresses: readonly string[]): Promise<string> {
     const { ttlMs, uses, ...grant } = resolveTicketOptions(options)
-    if (grant.roles.includes('controller')) {
-      throw new ServeError('ERR_UNSUPPORTED', 'createTicket: a second controller is not built yet; leave out the role controller')
-    }
     if (addresses.length === 0)
       throw new ServeError('ERR_UNSUPPORTED', 'createTicket: this instance listens nowhere, so nobody could dial it')
     const { signer, epochMs, random } = this.#seams

@@ -80,6 +80,8 @@ export interface GroupSeat {
 }
 
 interface Other {
+  /** One per connection that stands: what is said goes over all of them, as any may be broken already. */
+  readonly sends: Set<(message: GroupMessage) => void>
   readonly send: (message: GroupMessage) => void
   /** Own beats since it was last heard: none are counted while this side is asleep, so waking up takes nobody for gone. */
   silentBeats: number
@@ -128,6 +130,7 @@ export class ControllerGroup {
   #tickedAtMs = 0
   #sequence = 0
   #isRising = false
+  #hasResigned = false
   #isClosed = false
   #last: Promise<unknown> = Promise.resolve()
   #stopTick: Stop = () => {}
@@ -172,7 +175,9 @@ export class ControllerGroup {
     if (this.#others.size >= MAX_OTHERS && !this.#others.has(controllerId)) {
       throw new ServeError('ERR_BACK_PRESSURE', `controller ${controllerId}: ${MAX_OTHERS} others are connected; run fewer controllers`)
     }
-    const other: Other = { send, silentBeats: 0, vector: {}, assumed: {} }
+    const other = this.#others.get(controllerId) ?? newOther()
+    other.sends.add(send)
+    other.assumed = other.vector
     this.#others.set(controllerId, other)
     if (!this.#known.has(controllerId)) {
       this.#known.add(controllerId)
@@ -182,11 +187,12 @@ export class ControllerGroup {
     for (const conflict of this.#conflicts) send({ kind: 'conflict', conflict })
     return {
       receive: (message) => {
-        if (this.#others.get(controllerId) === other && !this.#isClosed) this.#receive(controllerId, other, message)
+        if (other.sends.has(send) && !this.#isClosed) this.#receive(controllerId, other, message)
       },
       detach: () => {
-        if (this.#others.get(controllerId) !== other) return
-        this.#others.delete(controllerId)
+        if (!other.sends.delete(send)) return
+        other.assumed = other.vector
+        if (other.sends.size === 0 && this.#others.get(controllerId) === other) this.#others.delete(controllerId)
         this.#settleWaiting()
       },
     }
@@ -217,6 +223,24 @@ export class ControllerGroup {
   /** Somebody holds word of an epoch, such as a peer that refuses this controller's table. */
   noteLeader(epoch: Epoch): void {
     if (compareEpochs(epoch, this.#leader) > 0) this.#becomeStandby(epoch)
+  }
+
+  /** Keeps the state and passes it on, and never acts again. */
+  resign(): void {
+    this.#hasResigned = true
+  }
+
+  /** Other controllers that are connected. */
+  get connected(): number {
+    return this.#others.size
+  }
+
+  /**
+   * Begins another term of the acting controller: what it has published under this one is to be recomputed, as after edits that were made elsewhere. Edits
+   * that wait fail as with a change of the acting controller. On a standby nothing happens.
+   */
+  async renew(): Promise<void> {
+    if (this.#role === 'acting') await this.#takeOver()
   }
 
   /** Edits that wait fail with `ERR_CLIENT_CLOSED`; what is durable stays so. */
@@ -259,7 +283,7 @@ export class ControllerGroup {
     const asleepMs = nowMs - this.#tickedAtMs - GROUP_BEAT_MS
     if (asleepMs > GROUP_BEAT_MS) this.#leaderSeenAtMs += asleepMs
     this.#tickedAtMs = nowMs
-    if (this.#role === 'acting' || this.#leader.term === 0 || nowMs - this.#leaderSeenAtMs < this.#patienceMs) return
+    if (this.#hasResigned || this.#role === 'acting' || this.#leader.term === 0 || nowMs - this.#leaderSeenAtMs < this.#patienceMs) return
     this.#takeOver().catch((error: unknown) => this.#report(error))
   }
 
@@ -371,6 +395,7 @@ export class ControllerGroup {
         await this.#persist([], this.#map.vector, epoch)
         // Meanwhile somebody may have been heard of.
         if (this.#isClosed || compareEpochs(this.#leader, before) !== 0) return
+        this.#failWaiting(() => notActing(epoch, 'started-unknown'))
         this.#leader = epoch
         this.#sequence = 0
         this.#role = 'acting'
@@ -460,6 +485,14 @@ export class ControllerGroup {
   #report(error: unknown): void {
     if (!this.#isClosed) this.#log.error({ error: error instanceof Error ? error.message : String(error) }, 'controller.store-failed')
   }
+}
+
+function newOther(): Other {
+  const sends: Other['sends'] = new Set()
+  const send = (message: GroupMessage): void => {
+    for (const one of sends) one(message)
+  }
+  return { sends, send, silentBeats: 0, vector: {}, assumed: {} }
 }
 
 function greatestEpoch(entries: readonly MapEntry[], least: Epoch): Epoch {

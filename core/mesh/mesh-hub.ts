@@ -11,14 +11,17 @@ import type { BundleDesk } from './bundle-desk.ts'
 import type { BundleRefusal } from './bundle-intake.ts'
 import type { TravellingParts } from './bundle-parts.ts'
 import { fetchBundle, serveBundlePort } from './bundle-transfer.ts'
+import type { ControllerGroup, GroupEvent } from './controller-group.ts'
+import { serveGroupPort } from './group-port.ts'
 import { MeshLedger } from './mesh-ledger.ts'
+import type { ControllerAddress } from './mesh-peer.ts'
 import type { MessageCodec } from './message-codec.ts'
 import { CONTROL_PORT, INSTANCE_PORT, type OpenPeerControl, type PeerControl } from './peer-control.ts'
 import type { PeerConnection, PeerTransport } from './peer-transport.ts'
 import { nodeGone, RemoteHost } from './remote-host.ts'
 import { markText } from './replica-mark.ts'
 import { type MeshRole, requireRole } from './roles.ts'
-import { serveBackendPort } from './serve-backends.ts'
+import { type BackendsHere, serveBackendPort } from './serve-backends.ts'
 import { type TableTaken, toPush } from './stamped-table.ts'
 import type { Grant, TicketOptions, VerifySigned } from './ticket.ts'
 import { compareEpochs, type Epoch } from './versioned-map.ts'
@@ -30,6 +33,8 @@ const MAX_IN_ADMISSION = 50
 const MAX_ASKED = 5
 /** How long a replica that nobody wants may finish what it was given, in milliseconds. */
 const DRAIN_MS = 20_000
+/** Keys of the state under which the addresses of controllers are. */
+export const CONTROLLER = 'controller/'
 /** What is added to the patience with an orphan, in milliseconds, for what it takes to want it. */
 const SETTLE_MS = 5_000
 
@@ -52,7 +57,7 @@ export interface PeerStatus {
 }
 
 /** What happens to peers, for `client.watch()`. */
-export type PeerEvent = Extract<ServeEvent, { readonly kind: 'peer' | 'bundle' }>
+export type PeerEvent = Extract<ServeEvent, { readonly kind: 'peer' | 'bundle' | 'conflict' }>
 
 /** The controller as the hub needs it. */
 export interface HubController {
@@ -81,6 +86,12 @@ export interface MeshHubInit {
   readonly onGreater?: ((epoch: Epoch) => void) | undefined
   /** True when the mesh had peers before this process: what they may still run is started anew only when they do not come back soon. @default false */
   readonly isReturning?: boolean | undefined
+  /** Those who keep the state; other controllers join it here. @default this one is alone for ever */
+  readonly group?: ControllerGroup | undefined
+  /** The key of the mesh, for members with the role `controller`. */
+  readonly secret?: (() => unknown) | undefined
+  /** The peer on whose node this controller has risen: what runs here is that one's. @default this node hosts replicas of its own */
+  readonly lodgesWith?: BackendsHere | undefined
 }
 
 interface Peer {
@@ -113,6 +124,9 @@ export class MeshHub {
   readonly #turns: Turns
   readonly #log: Logger
   readonly #peers = new Map<string, Peer>()
+  /** All that were let in, peers or not. */
+  readonly #members = new Set<Member>()
+  #toldControllers = ''
   #proof = ''
   #controller: HubController | undefined
   #onEvent: (event: PeerEvent) => void = () => {}
@@ -146,16 +160,19 @@ export class MeshHub {
       clock,
       log,
     )
-    this.ledger.setNode({ ...toNode(transport.peerId, card, undefined), isSelf: true })
+    this.#setSelf(card)
+  }
+
+  /** One that lodges with a peer has files of its own, and no place for replicas. */
+  #setSelf(card: Omit<PeerCard, 'addresses'>): void {
+    const node = { ...toNode(this.peerId, card, undefined), isSelf: true }
+    this.ledger.setNode(this.#init.lodgesWith === undefined ? node : { ...node, id: `${this.peerId}/controller`, takesReplicas: false })
   }
 
   /** Hosts that start a replica where the ledger has placed it; the local ones for this node. */
   hostsOver(local: ReadonlyMap<string, ReplicaHost>): Map<string, ReplicaHost> {
     const ids = [...local.keys()]
-    this.ledger.setNode({
-      ...toNode(this.#init.transport.peerId, { ...this.#init.card, isolations: [...ids, 'inline'] }, undefined),
-      isSelf: true,
-    })
+    this.#setSelf({ ...this.#init.card, isolations: [...ids, 'inline'] })
     return new Map([...local].map(([isolation, host]) => [isolation, this.#placedHost(isolation, host)]))
   }
 
@@ -170,6 +187,7 @@ export class MeshHub {
     this.#onInstancePort = onInstancePort
     await this.#prove()
     if (this.#init.isReturning === true) void this.#gather()
+    this.#noteController(this.peerId, this.#init.transport.addresses)
     this.#stops.push(this.#init.transport.onConnection((connection) => void this.#greet(connection)))
   }
 
@@ -194,6 +212,7 @@ export class MeshHub {
       this.#isTelling = false
       for (const peer of this.#peers.values()) this.#pushTable(peer)
       this.#tellPeers()
+      this.#tellControllers()
       this.#unlistBundles()
     })
   }
@@ -214,7 +233,8 @@ export class MeshHub {
   }
 
   createTicket(options?: TicketOptions): Promise<string> {
-    return this.#init.authority.createTicket(options, this.#init.transport.addresses)
+    const others = this.#controllers.filter(({ id }) => id !== this.peerId).flatMap(({ addresses }) => addresses)
+    return this.#init.authority.createTicket(options, [...this.#init.transport.addresses, ...others])
   }
 
   /** Peers that came by the ticket are sent away at once. */
@@ -246,12 +266,31 @@ export class MeshHub {
   }
 
   async close(): Promise<void> {
-    this.#isClosed = true
+    this.stepDown('the controller stops')
     for (const stop of this.#stops.splice(0)) stop()
-    this.#adoption.close()
-    for (const { member } of [...this.#peers.values()]) member.link.close('the controller stops')
+    for (const { link } of [...this.#members]) link.close('the controller stops')
     await this.#init.transport.close()
-    await this.#init.bundles?.store.close()
+    // Where it lodges they are the peer's.
+    if (this.#init.lodgesWith === undefined) await this.#init.bundles?.store.close()
+  }
+
+  /** What the group says of itself: who leads, what has changed, what was lost. */
+  onGroupEvent(event: GroupEvent): void {
+    if (event.kind === 'role' && compareEpochs(event.leader, this.epoch) > 0) {
+      this.stepDown('another controller leads')
+      // What runs in this process cannot be handed to a controller that would rise here anew.
+      if (this.#init.lodgesWith === undefined) this.#init.group?.resign()
+    }
+    if (event.kind === 'change') this.#tellControllers()
+    if (event.kind === 'conflict' && !this.#isClosed) this.#onEvent(event)
+  }
+
+  /** Leads nobody any more, at once. Replicas elsewhere run on, for whoever leads next; other controllers may still have the state from here. */
+  stepDown(reason: string): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#adoption.close()
+    for (const { link, wants } of [...this.#members]) if (wants !== 'group') link.close(reason)
   }
 
   /** Proves this side to others; made anew before it runs out. */
@@ -282,6 +321,7 @@ export class MeshHub {
           proof: () => this.#proof,
           isRevoked: (ticketId) => authority.isRevoked(ticketId),
           redeem: (ticket, peerId, roles) => authority.redeem(ticket, peerId, roles),
+          requireLeading: () => this.#requireLeading(),
           linkOptions: { codec, ...(maxMessageBytes !== undefined && { maxMessageBytes }) },
           verify,
           epochMs,
@@ -297,6 +337,12 @@ export class MeshHub {
     }
   }
 
+  #requireLeading(): void {
+    if (!this.#isClosed) return
+    const { term, controllerId } = this.#init.group?.leader ?? this.epoch
+    throw new ServeError('ERR_NO_CONTROLLER', `this controller leads no longer; controller ${controllerId} does, since term ${term}`)
+  }
+
   get #card(): PeerCard {
     return { ...this.#init.card, addresses: this.#init.transport.addresses }
   }
@@ -305,12 +351,18 @@ export class MeshHub {
     const { link } = member
     // Taken back while it was let in.
     if (this.#init.authority.isRevoked(member.ticketId)) return link.close('its ticket was revoked')
+    if (this.#isClosed && member.wants !== 'group') return link.close('the controller leads no longer')
+    this.#members.add(member)
+    void link.whenGone.then(() => this.#members.delete(member))
     link.onPort((port) => {
+      if (serveGroupPort(port, member, this.#init.group)) return
+      if (member.wants === 'group') throw new ServeError('ERR_UNSUPPORTED', `there is no port called ${port.name} for controllers`)
       const controller = this.#controller
       if (controller === undefined) throw new ServeError('ERR_NO_CONTROLLER', 'the controller is not ready')
       if (port.name === CONTROL_PORT) return this.#seat(member, port)
       if (port.name === INSTANCE_PORT) return this.#onInstancePort(port, member)
-      if (serveBackendPort(port, member, { queues: controller.queues, table: () => controller.table }, this.#turns)) return
+      const here = this.#init.lodgesWith ?? { queues: controller.queues, table: () => controller.table }
+      if (serveBackendPort(port, member, here, this.#turns)) return
       const { bundles } = this.#init
       if (bundles !== undefined && serveBundlePort(port, member, { store: bundles.store, isListed: (digest) => bundles.isListed(digest) }))
         return
@@ -326,6 +378,10 @@ export class MeshHub {
       Object.entries({
         enter: (report: { readonly replicas?: unknown }) => this.#enter(peer, report),
         leave: () => this.#letLeave(peer),
+        secret: () => {
+          requireRole(member, 'controller', 'having the key of the mesh')
+          return this.#init.secret?.()
+        },
       }),
     )
     const told = new Map<string, (value: never) => void>(
@@ -406,6 +462,8 @@ export class MeshHub {
     // It may have gone meanwhile, or have come anew.
     if (this.#peers.get(member.peerId) !== peer) throw new ServeError('ERR_PEER_UNREACHABLE', `peer ${member.peerId} went while it entered`)
     peer.control.tell('revoked', this.#init.authority.revoked)
+    peer.control.tell('controllers', this.#controllers)
+    if (member.roles.includes('controller')) this.#noteController(member.peerId, member.card.addresses)
     peer.control.tell('bundles', this.#init.bundles?.listed(member.peerId) ?? [])
     if (member.roles.includes('replica')) {
       this.ledger.setNode(toNode(member.peerId, member.card, member))
@@ -482,6 +540,34 @@ export class MeshHub {
     }
   }
 
+  /** Who may lead, as the state has it. */
+  get #controllers(): readonly ControllerAddress[] {
+    const list: ControllerAddress[] = []
+    for (const { key, value } of this.#init.group?.map.entries() ?? []) {
+      if (key.startsWith(CONTROLLER) && value !== undefined) list.push({ id: key.slice(CONTROLLER.length), addresses: value as string[] })
+    }
+    return list
+  }
+
+  /** Keeps where a controller can be dialled, for all to know when it leads. */
+  #noteController(id: string, addresses: readonly string[]): void {
+    const { group } = this.#init
+    const key = CONTROLLER + id
+    if (group === undefined || addresses.length === 0 || String(group.map.get(key)?.value) === String(addresses)) return
+    group.edit([{ key, value: [...addresses] }]).then(
+      () => this.#tellControllers(),
+      (error: unknown) => this.#log.warn({ controller: id, reason: String(error) }, 'controller.not-noted'),
+    )
+  }
+
+  #tellControllers(): void {
+    const list = this.#controllers
+    const text = JSON.stringify(list)
+    if (text === this.#toldControllers) return
+    this.#toldControllers = text
+    for (const { control } of this.#peers.values()) control.tell('controllers', list)
+  }
+
   #entries(): PeerEntry[] {
     const here: Record<string, number> = {}
     for (const [tag, queue] of this.#controller?.queues ?? []) if (queue.readyHere > 0) here[tag] = queue.readyHere
@@ -492,7 +578,7 @@ export class MeshHub {
       addresses: member.card.addresses,
       ready,
     }))
-    return [self, ...others]
+    return this.#init.lodgesWith === undefined ? [self, ...others] : others
   }
 
   /** Moves surplus replicas to peers that have fewer, one after the other; a new one is ready before the old one goes. */

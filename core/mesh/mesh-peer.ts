@@ -5,7 +5,9 @@ import { type CallTarget, Router } from '../router/index.ts'
 import { admit, enter, type GateOptions, type Member, type PeerCard } from './admission.ts'
 import { BundleIntake, type BundleIntakeOptions, type BundleListing, type BundleSource } from './bundle-intake.ts'
 import { serveBundlePort } from './bundle-transfer.ts'
+import type { ControllerGroup } from './controller-group.ts'
 import { FarLanes } from './far-lanes.ts'
+import { GROUP_PORT, seatController, serveGroupPort } from './group-port.ts'
 import type { PeerEntry } from './mesh-hub.ts'
 import type { MessageCodec } from './message-codec.ts'
 import { CONTROL_PORT, INSTANCE_PORT, type OpenPeerControl, type PeerControl } from './peer-control.ts'
@@ -55,12 +57,29 @@ export interface MeshPeerInit {
   readonly epochMs: () => number
   /** What code may run here, and where it is kept. @default whatever the controller sends, as it is; for peers that have the same files */
   readonly bundles?: BundleIntakeOptions | undefined
+  /** What lets it in instead of the ticket, for one that holds the key of the mesh. It may be alone at first: joining goes on until somebody leads. */
+  readonly credential?: string | undefined
+  /** Set: with the role `controller` it keeps the state of the mesh too. */
+  readonly standby?: StandbyEnd | undefined
+}
+
+/** What a peer does for the controller that may rise on its node. */
+export interface StandbyEnd {
+  readonly group: ControllerGroup
+  /** The key of the mesh, which only controllers have. Resolves when it would outlive a crash. */
+  keep(secret: unknown): Promise<void>
 }
 
 /** What the controller is to a peer while it is connected. */
 interface Seat {
   readonly member: Member
   readonly control: PeerControl
+}
+
+/** A controller as peers need to know it. Plain data. */
+export interface ControllerAddress {
+  readonly id: string
+  readonly addresses: readonly string[]
 }
 
 /** Under which epoch a connected controller leads; undefined until it said so. */
@@ -101,6 +120,10 @@ export class MeshPeer {
   readonly #follower = new TableFollower()
   /** The greatest epoch that was heard of. Who leads under a lesser one is not obeyed any more. */
   #obeyed: Epoch = this.#follower.epoch
+  /** Who may lead, as the controllers last said. */
+  #controllers: readonly ControllerAddress[] = []
+  #nudge: () => void = () => {}
+  #onFirst: { resolve(): void; reject(error: unknown): void } | undefined
   #onSeat: (seat: Member | undefined) => void = () => {}
   #onExpelled: (error: ServeError) => void = () => {}
 
@@ -177,9 +200,24 @@ export class MeshPeer {
   async join(onSeat: (controller: Member | undefined) => void, onExpelled: (error: ServeError) => void): Promise<void> {
     this.#onSeat = onSeat
     this.#onExpelled = onExpelled
+    this.#credential = this.#init.credential ?? ''
     this.#stops.push(this.#init.transport.onConnection((connection) => void this.#greet(connection)))
-    const { whenGone } = await this.#connectFirst()
-    void this.#stayConnected(whenGone)
+    if (this.#init.credential === undefined) {
+      const { whenGone } = await this.#connectFirst()
+      void this.#stayConnected(whenGone)
+    } else {
+      await new Promise<void>((resolve, reject) => {
+        this.#onFirst = { resolve, reject }
+        void this.#stayConnected(Promise.resolve())
+      })
+    }
+  }
+
+  /** There is news of who leads: a connection to who does not any more is given up, and the next attempt is made at once. */
+  lookAgain(leader: ControllerAddress): void {
+    this.#controllers = [leader, ...this.#controllers.filter(({ id }) => id !== leader.id)]
+    if (this.#controllerId !== leader.id) this.#seat?.member.link.close('another controller leads')
+    this.#nudge()
   }
 
   /** A port to the controller's instance, for edits and questions. `ERR_NO_CONTROLLER` while it is away. */
@@ -244,10 +282,17 @@ export class MeshPeer {
         {
           connect: async (signal) => {
             const { whenGone } = await this.#connectToController(signal)
+            this.#onFirst?.resolve()
             await whenGone
           },
           boundMs: () => redialBoundMs(this.#entries.length),
           isFinal: (error) => isServeError(error) && FINAL_CODES.has(error.code),
+          pause: (delayMs, signal) => {
+            const nudged = new Promise<void>((resolve) => {
+              this.#nudge = resolve
+            })
+            return Promise.race([sleep(this.#clock, delayMs, signal), nudged])
+          },
           onFailure: (error, delayMs) => this.#log.warn({ reason: String(error), delayMs: Math.round(delayMs) }, 'controller.away'),
         },
         this.#abort.signal,
@@ -255,6 +300,7 @@ export class MeshPeer {
         this.#random,
       )
     } catch (error) {
+      this.#onFirst?.reject(error)
       this.#log.error({ reason: String(error) }, 'peer.expelled')
       this.#onExpelled(error as ServeError)
     }
@@ -271,11 +317,31 @@ export class MeshPeer {
     }
   }
 
-  /** Resolves when the table is in force; `whenGone` when that connection is lost again. */
+  /** Tries all that may lead. Resolves when the table is in force; `whenGone` when that connection is lost again. */
   async #connectToController(signal: AbortSignal): Promise<{ readonly whenGone: Promise<void> }> {
-    const connection = await this.#dialAny(this.#init.claims.addresses, signal)
+    const { addresses } = this.#init.claims
+    const known = this.#controllers.map((controller) => controller.addresses)
+    const rest = addresses.filter((address) => !known.flat().includes(address))
+    const candidates = [...known, rest].filter((list) => list.length > 0)
+    const failures: unknown[] = []
+    for (const candidate of candidates) {
+      try {
+        return await this.#connectTo(candidate, signal)
+      } catch (error) {
+        signal.throwIfAborted()
+        if (isServeError(error) && FINAL_CODES.has(error.code)) throw error
+        failures.push(error)
+      }
+    }
+    const [failure] = failures
+    throw isServeError(failure) ? failure : new ServeError('ERR_NO_CONTROLLER', 'no controller is known', { cause: failure })
+  }
+
+  async #connectTo(addresses: readonly string[], signal: AbortSignal): Promise<{ readonly whenGone: Promise<void> }> {
+    const connection = await this.#dialAny(addresses, signal)
     const pass = this.#credential === '' ? { ticket: this.#init.ticket } : { credential: this.#credential }
-    const { member, credential } = await enter(connection, { ...this.#common, pass, roles: this.#init.roles }, this.#clock, this.#turns)
+    const options = { ...this.#common, pass, roles: this.#init.roles, wants: 'controller' } as const
+    const { member, credential } = await enter(connection, options, this.#clock, this.#turns)
     requireRole(member, 'controller', 'leading the mesh')
     if (credential !== undefined) this.#credential = credential
     const { roles } = await readCredential(this.#credential, this.#init.claims.mesh, this.#init.verify)
@@ -283,20 +349,24 @@ export class MeshPeer {
     this.#mayCall = roles.includes('caller')
     this.#controllerId = member.peerId
     member.link.onPort((port) => this.#takePort(port, member))
-    const control = this.#init.openControl(member.link.openPort(CONTROL_PORT), this.#handlersFor(member, { epoch: undefined }))
+    const port = member.link.openPort(CONTROL_PORT)
+    const control = this.#init.openControl(port, this.#handlersFor(member, { epoch: undefined }))
+    const toError = (reason: string) => (): ServeError =>
+      new ServeError('ERR_NO_CONTROLLER', `the controller is out of reach (${reason})`, { outcome: 'started-unknown' })
+    port.onClosed((reason) => control.end(toError(reason)))
     this.#seat = { member, control }
     this.#intake?.unlistAll()
     const whenGone = member.link.whenGone.then((end) => {
-      control.end(
-        () => new ServeError('ERR_NO_CONTROLLER', `the controller is out of reach (${end.reason})`, { outcome: 'started-unknown' }),
-      )
-      this.#far.remove(member.peerId, `the controller is out of reach (${end.reason})`)
+      control.end(toError(end.reason))
+      // What leads may be a peer with a link of its own.
+      if (!this.#others.has(member.peerId)) this.#far.remove(member.peerId, `the controller is out of reach (${end.reason})`)
       if (this.#seat?.member !== member) return
       this.#seat = undefined
       this.#onSeat(undefined)
     })
     try {
       await control.request('enter', { replicas: this.#room.report })
+      if (roles.includes('controller')) await this.#standBy(member, control)
     } catch (error) {
       member.link.close('not led from here')
       throw error
@@ -305,6 +375,14 @@ export class MeshPeer {
     this.#tellLoad(control)
     this.#onSeat(member)
     return { whenGone }
+  }
+
+  /** Joins those who keep the state. The key comes first: who takes over must have it. */
+  async #standBy(controller: Member, control: PeerControl): Promise<void> {
+    const { standby } = this.#init
+    if (standby === undefined || controller.peerId === this.peerId) return
+    await standby.keep(await control.request('secret'))
+    seatController(controller.link.openPort(GROUP_PORT), controller, standby.group)
   }
 
   async #dialAny(addresses: readonly string[], signal: AbortSignal): Promise<PeerConnection> {
@@ -373,6 +451,9 @@ export class MeshPeer {
         bundles: asController('a list of bundles', (entries: readonly BundleListing[]) => this.#intake?.list(entries)) as (
           value: never,
         ) => void,
+        controllers: asController('a list of controllers', (list: readonly ControllerAddress[]) => {
+          this.#controllers = list
+        }) as (value: never) => void,
         'bundles-unlisted': asController('a list of bundles', (digests: readonly string[]) => this.#intake?.unlist(digests)) as (
           value: never,
         ) => void,
@@ -438,7 +519,7 @@ export class MeshPeer {
   #takePeers(entries: readonly PeerEntry[]): void {
     this.#entries = entries
     for (const { id, ready } of entries) {
-      const link = id === this.#controllerId ? this.#seat?.member.link : this.#others.get(id)?.link
+      const link = this.#others.get(id)?.link ?? (id === this.#controllerId ? this.#seat?.member.link : undefined)
       if (link !== undefined) this.#far.set(id, link, ready)
       else if (id !== this.#controllerId && this.peerId < id && !this.#dialling.has(id)) void this.#keepDialling(id)
     }
@@ -453,6 +534,10 @@ export class MeshPeer {
       if (entry === undefined) return abort.abort(new Error('the peer is gone'))
       const connection = await this.#dialAny(entry.addresses, signal)
       const { member } = await enter(connection, { ...this.#common, pass: { credential: this.#credential } }, this.#clock, this.#turns)
+      const { standby } = this.#init
+      if (standby !== undefined && member.roles.includes('controller')) {
+        seatController(member.link.openPort(GROUP_PORT), member, standby.group)
+      }
       await this.#meet(member)
     }
     try {
@@ -465,9 +550,23 @@ export class MeshPeer {
   }
 
   async #greet(connection: PeerConnection): Promise<void> {
-    const gate: GateOptions = { ...this.#common, proof: () => this.#credential, isRevoked: (ticketId) => this.#revoked.has(ticketId) }
+    const gate: GateOptions = {
+      ...this.#common,
+      proof: () => this.#credential,
+      isRevoked: (ticketId) => this.#revoked.has(ticketId),
+      requireLeading: () => {
+        const { term, controllerId } = this.#obeyed
+        const who = term === 0 ? 'nobody that it knows does' : `controller ${controllerId} does, since term ${term}`
+        throw new ServeError('ERR_NO_CONTROLLER', `peer ${this.peerId} does not lead the mesh; ${who}`)
+      },
+    }
     try {
-      void this.#meet(await admit(connection, gate, this.#clock, this.#turns))
+      const member = await admit(connection, gate, this.#clock, this.#turns)
+      if (member.wants !== 'group') return void this.#meet(member)
+      member.link.onPort((port) => {
+        if (serveGroupPort(port, member, this.#init.standby?.group)) return
+        throw new ServeError('ERR_UNSUPPORTED', `there is no port called ${port.name} for controllers`)
+      })
     } catch (error) {
       this.#log.warn({ peer: connection.peerId, code: (error as ServeError).code, reason: (error as Error).message }, 'peer.refused')
     }
@@ -485,10 +584,12 @@ export class MeshPeer {
     if (this.#others.get(peerId) !== member) return
     this.#others.delete(peerId)
     this.#far.remove(peerId, `peer ${member.card.name} is out of reach (${end.reason})`)
+    this.#takePeers(this.#entries)
   }
 
   #takePort(port: VirtualPort, member: Member): void {
     if (serveBackendPort(port, member, { queues: this.#queues.queues, table: () => this.router.table }, this.#turns)) return
+    if (serveGroupPort(port, member, this.#init.standby?.group)) return
     const intake = this.#intake
     if (intake !== undefined && serveBundlePort(port, member, { store: intake.store, isListed: (digest) => intake.isListed(digest) }))
       return

@@ -26,24 +26,27 @@ export interface RedialOptions {
   /** Last bound of the wait. @default 30 s */
   readonly boundMs?: () => number
   readonly onFailure?: (error: unknown, delayMs: number) => void
+  /** Waits before the next attempt; may end early when there is news. @default the clock alone ends it */
+  readonly pause?: (delayMs: number, signal: AbortSignal) => Promise<void>
 }
 
 /** Connects, and again whenever the connection is lost, until the signal aborts or a failure is final; that one is thrown. It never gives up by count. */
 export async function keepConnected(options: RedialOptions, signal: AbortSignal, clock: Clock, random: Random): Promise<void> {
+  const pause = options.pause ?? ((delayMs, stop) => sleep(clock, delayMs, stop))
   let failures = 0
   while (!signal.aborted) {
     try {
       await options.connect(signal)
       failures = 0
       // Not at once: all peers of a controller that restarts lose it in the same moment.
-      await sleep(clock, redialDelayMs(1, random), signal).catch(() => undefined)
+      await pause(redialDelayMs(1, random), signal).catch(() => undefined)
     } catch (error) {
       if (signal.aborted) return
       if (options.isFinal?.(error) === true) throw error
       failures++
       const delayMs = redialDelayMs(failures, random, options.boundMs?.())
       options.onFailure?.(error, delayMs)
-      await sleep(clock, delayMs, signal).catch(() => undefined)
+      await pause(delayMs, signal).catch(() => undefined)
     }
   }
 }

@@ -1,5 +1,13 @@
 import { msgpackCodec } from '../../core/adapters/codec/index.ts'
-import { Client, ControlChannel, type InstancePlatform, LocalInstance, PeerInstance, servePeerClient } from '../../core/api/index.ts'
+import {
+  Client,
+  ControlChannel,
+  type InstancePlatform,
+  LocalInstance,
+  PeerInstance,
+  StandbyController,
+  servePeerClient,
+} from '../../core/api/index.ts'
 import { type Clock, ServeError, SILENT } from '../../core/base/index.ts'
 import { MemoryStateStore } from '../../core/controller/index.ts'
 import { resolveHttpOptions } from '../../core/gateway/index.ts'
@@ -32,6 +40,14 @@ export interface WorldPeer {
   readonly client: Client
   readonly peer: MeshPeer
   readonly host: MortalHost
+}
+
+/** A peer that keeps the state too. */
+export interface WorldStandby extends WorldPeer {
+  readonly standby: StandbyController
+  readonly disk: Map<string, unknown>
+  /** As SIGKILL does. */
+  crash(): Promise<void>
 }
 
 export interface JoinWorld {
@@ -112,10 +128,7 @@ export class MeshWorld {
   async startController({ bundles, onStart, resources = { cpu: 4 } }: StartWorld = {}): Promise<void> {
     const life = { isOver: false }
     this.#life = life
-    const clock: Clock = {
-      nowMs: () => this.clock.nowMs(),
-      after: (ms, callback) => this.clock.after(ms, () => (life.isOver ? undefined : callback())),
-    }
+    const clock = this.#clockOf(life)
     this.host = this.#host()
     if (onStart !== undefined) this.host.onStart = onStart
     const group = this.disk === undefined ? undefined : await this.#openGroup(this.disk, clock)
@@ -126,8 +139,11 @@ export class MeshWorld {
         card: { name: 'controller', runtime: 'node', incarnation: '1', machine: 'm', resources, labels: {}, isolations: [] },
         bundles,
         epoch: group?.leader,
+        group,
+        secret: () => 'the secret of the world',
         onGreater: (greater) => {
           this.greater = greater
+          group?.noteLeader(greater)
         },
         isReturning: group !== undefined && group.leader.term > 1,
         ...this.#common,
@@ -166,7 +182,12 @@ export class MeshWorld {
 
   async #openGroup(disk: Map<string, unknown>, clock: Clock): Promise<ControllerGroup> {
     const store = new MemoryStateStore(disk)
-    const group = new ControllerGroup({ controllerId: 'controller', store, isFounder: true, onEvent: () => {} }, clock, this.random, SILENT)
+    const group = new ControllerGroup(
+      { controllerId: 'controller', store, isFounder: true, onEvent: (event) => this.hub?.onGroupEvent(event) },
+      clock,
+      this.random,
+      SILENT,
+    )
     await group.open()
     return group
   }
@@ -216,6 +237,71 @@ export class MeshWorld {
     const instance = await this.drive(PeerInstance.join(init))
     await this.settle()
     return { name, client: new Client(instance), peer, host }
+  }
+
+  /** A peer with the role controller, on a disk of its own. @param credential for one that comes back */
+  async standBy(name: string, disk: Map<string, unknown> = new Map(), options: { isReturning?: boolean } = {}): Promise<WorldStandby> {
+    const life = { isOver: false }
+    const clock = this.#clockOf(life)
+    const host = this.#host()
+    const roles = ['controller', 'replica', 'caller'] as const
+    const ticket = options.isReturning === true ? '' : await this.client.createTicket({ roles })
+    const card = { name, runtime: 'node', incarnation: '1', machine: 'm', resources: { cpu: 4 }, labels: {} } as const
+    const platform = { ...this.#platform(host), clock }
+    const standby = new StandbyController({
+      name,
+      transport: this.network.join(name),
+      store: new MemoryStateStore(disk),
+      secret: options.isReturning === true ? 'the secret of the world' : undefined,
+      keepSecret: async () => {},
+      toAuthority: async () => this.authority,
+      hub: { card: { ...card, isolations: [] }, ...this.#common },
+      fetchOptions: resolveHttpOptions({}),
+      platform,
+    })
+    const controllers = [...disk].filter(([key]) => key.startsWith('entry/controller/'))
+    const addresses = controllers.flatMap(([, entry]) => (entry as { value: string[] }).value)
+    const claims =
+      ticket !== ''
+        ? await readTicket(ticket, verifySigned, peekClaims)
+        : { mesh: SIGNER.publicKey, id: '', addresses, expiresAtMs: 0, uses: 1, roles, trusted: true }
+    const credential = ticket === '' ? (await this.authority.issue(name, '', { roles, trusted: true })).token : undefined
+    const peer = new MeshPeer(
+      {
+        transport: standby.transport,
+        ticket,
+        claims,
+        roles,
+        credential,
+        standby,
+        card,
+        hosts: new Map([['thread', host]]),
+        ...this.#common,
+      },
+      clock,
+      testTurns(),
+      this.random,
+      SILENT,
+    )
+    await standby.open(peer)
+    const init = { peer, platform, http: undefined, fetchOptions: resolveHttpOptions({}), atEnd: () => standby.close() }
+    const instance = await this.drive(PeerInstance.join(init))
+    await this.settle()
+    const crash = async (): Promise<void> => {
+      life.isOver = true
+      host.onStart = () => new Promise(() => {})
+      this.network.crash(name)
+      await this.settle()
+    }
+    return { name, client: new Client(instance), peer, host, standby, disk, crash }
+  }
+
+  /** A clock whose timers are forgotten at the end of a life. */
+  #clockOf(life: { readonly isOver: boolean }): Clock {
+    return {
+      nowMs: () => this.clock.nowMs(),
+      after: (ms, callback) => this.clock.after(ms, () => (life.isOver ? undefined : callback())),
+    }
   }
 
   /** A member that says what the test makes it say. */
