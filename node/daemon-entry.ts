@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { pino } from 'pino'
-import type { LocalInstance } from '../core/api/index.ts'
+import type { LocalInstance, PeerInstance } from '../core/api/index.ts'
 import { type Logger, toErrorEnvelope } from '../core/base/index.ts'
 import { resolveHttpOptions } from '../core/gateway/index.ts'
 import type { DaemonOptions, DaemonReport } from './daemon-program.ts'
@@ -33,7 +33,7 @@ async function serve(options: DaemonOptions): Promise<void> {
   process.once('disconnect', () => log.warn({}, 'supervisor.gone'))
 }
 
-async function startInstance(options: DaemonOptions, log: Logger): Promise<LocalInstance> {
+async function startInstance(options: DaemonOptions, log: Logger): Promise<LocalInstance | PeerInstance> {
   const { name } = options
   const middlewares = options.middlewares === undefined ? [] : await loadMiddlewares(options.middlewares)
   const http = options.http === false ? undefined : resolveHttpOptions({ ...options.http, middlewares })
@@ -46,7 +46,8 @@ async function startInstance(options: DaemonOptions, log: Logger): Promise<Local
   /** The end that was asked for has code 0, whatever happens on the way: the supervisor would start it again else. */
   const end = async (timeoutMs: number | undefined, isOver: boolean): Promise<void> => {
     try {
-      await instance.shutdown(timeoutMs)
+      if (isOver) await instance.shutdown(timeoutMs)
+      else await instance.close()
       if (isOver && options.storage === undefined) await FileStateStore.erase(ownFolder, Object.values(KEY_FILES))
     } catch (error) {
       log.error({ error: error instanceof Error ? error.message : String(error) }, 'instance.shutdown-failed')

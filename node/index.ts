@@ -1,7 +1,16 @@
 /** Shoal on Node: `import * as serve from 'shoal'`. */
 import { hostname } from 'node:os'
 import { pino } from 'pino'
-import { assetOf, Client, isModuleTarget, type LocalInstance, type ModuleTarget, type WaitOptions, waitFor } from '../core/api/index.ts'
+import {
+  assetOf,
+  Client,
+  isModuleTarget,
+  type LocalInstance,
+  type ModuleTarget,
+  type PeerInstance,
+  type WaitOptions,
+  waitFor,
+} from '../core/api/index.ts'
 import { type Logger, nearestName, ServeError } from '../core/base/index.ts'
 import { type HttpOptions, resolveHttpOptions } from '../core/gateway/index.ts'
 import type { MeshRole } from '../core/mesh/index.ts'
@@ -118,7 +127,7 @@ function toDaemonOptions({ name = 'default', http: given = {}, mesh, storage, re
 const cannotTravel = (option: string, hint: string): ServeError =>
   new ServeError('ERR_UNSUPPORTED', `start: option ${option} cannot travel to a detached instance; ${hint}`)
 
-async function offerSocket(instance: LocalInstance, name: string): Promise<void> {
+async function offerSocket(instance: LocalInstance | PeerInstance, name: string): Promise<void> {
   try {
     const socket = await openInstanceSocket({ instance, name, shutdown: (timeoutMs) => instance.shutdown(timeoutMs) })
     instance.atEnd(() => socket.close())
@@ -159,13 +168,18 @@ export interface JoinOptions {
    * before. @default 'verified'
    */
   readonly code?: 'verified' | 'named'
+  /**
+   * Folder where the state of the mesh is kept, for a standby: a peer with the role `controller`, which takes over when the controller is gone. The ticket
+   * must grant that role. @default none
+   */
+  readonly storage?: string
   /** Where other peers may reach this one. @default free ports of 127.0.0.1 */
   readonly mesh?: Pick<MeshOptions, 'listen' | 'announce'>
   /** @default pino at `info` on stderr */
   readonly logger?: Logger
 }
 
-const JOIN_OPTIONS = ['roles', 'resources', 'name', 'labels', 'http', 'code', 'mesh', 'logger'] as const
+const JOIN_OPTIONS = ['roles', 'resources', 'name', 'labels', 'http', 'code', 'storage', 'mesh', 'logger'] as const
 
 /**
  * Joins the instance that issued the ticket; this process becomes one of its peers. Rejects with `ERR_TICKET_INVALID`, `ERR_TICKET_EXPIRED`,
@@ -174,7 +188,10 @@ const JOIN_OPTIONS = ['roles', 'resources', 'name', 'labels', 'http', 'code', 'm
  */
 export async function join(ticket: string, options: JoinOptions = {}): Promise<Client> {
   checkOptions('join', options, JOIN_OPTIONS)
-  const { code = 'verified' } = options
+  const { code = 'verified', storage } = options
+  if (storage !== undefined && (typeof storage !== 'string' || storage === '')) {
+    throw new ServeError('ERR_INVALID_CONFIG', `join: option storage must be the path of a folder, got ${typeof storage}`)
+  }
   if (code !== 'verified' && code !== 'named') {
     throw new ServeError('ERR_INVALID_CONFIG', `join: option code must be 'verified' or 'named', got ${String(code)}`)
   }
@@ -190,6 +207,7 @@ export async function join(ticket: string, options: JoinOptions = {}): Promise<C
       listen: options.mesh?.listen,
       announce: options.mesh?.announce ?? [],
       http: options.http === false ? undefined : options.http,
+      storage,
       named: code === 'named' ? await REGISTERED.whole() : undefined,
     },
     options.resources === undefined ? platform : { ...platform, resources: options.resources },

@@ -1,7 +1,7 @@
 import { chmodSync, closeSync, openSync, rmSync, unlinkSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
-import { type LocalInstance, serveInstance } from '../core/api/index.ts'
+import { type ServedInstance, serveInstance } from '../core/api/index.ts'
 import { ServeError } from '../core/base/index.ts'
 import { realTurns } from './clock.ts'
 import { socketPathOf } from './instance-socket-folder.ts'
@@ -15,7 +15,7 @@ const PROBE_MS = 2_000
 const LOCK_WAIT_MS = 5_000
 
 export interface InstanceSocketInit {
-  readonly instance: LocalInstance
+  readonly instance: ServedInstance
   readonly name: string
   /** Processes that end with the instance, told to its clients; they wait for these ends. @default none */
   readonly processes?: readonly number[]

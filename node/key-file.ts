@@ -17,13 +17,16 @@ export interface KeyPair {
 const OTHERS = 0o077
 
 /**
- * The key that a file holds (a JWK); where there is none, `make` makes one, which is on the disk before this resolves. `ERR_STORAGE` for a file that holds
+ * The key that a file holds (a JWK); where there is none, `make` makes one (undefined without it), which is on the disk before this resolves. `ERR_STORAGE` for a file that holds
  * no key, a key that does not fit together, or one that others may read.
  */
-export async function openKeyFile(path: string, make: () => Promise<KeyPair>): Promise<KeyPair> {
+export async function openKeyFile(path: string, make: () => Promise<KeyPair>): Promise<KeyPair>
+export async function openKeyFile(path: string, make: (() => Promise<KeyPair>) | undefined): Promise<KeyPair | undefined>
+export async function openKeyFile(path: string, make: (() => Promise<KeyPair>) | undefined): Promise<KeyPair | undefined> {
   try {
     const text = await readOwn(path)
     if (text !== undefined) return toKeyPair(path, text)
+    if (make === undefined) return undefined
     const made = await make()
     await writeWhole(path, JSON.stringify({ kty: 'OKP', crv: 'Ed25519', x: made.publicKey, d: made.privateKey }))
     return made

@@ -1,4 +1,4 @@
-import { type InstancePlatform, LocalInstance } from '../core/api/index.ts'
+import { type InstancePlatform, LocalInstance, type PeerInstance } from '../core/api/index.ts'
 import { type ResolvedHttpOptions, resolveHttpOptions } from '../core/gateway/index.ts'
 import { FileStateStore } from './file-store.ts'
 import type { MeshOptions } from './mesh-hub.ts'
@@ -15,20 +15,20 @@ export interface LocalStartOptions {
   readonly storage: string | undefined
 }
 
-/** Starts an instance in this process, with its mesh and on its storage; nothing is left when it rejects. */
-export async function startLocal(options: LocalStartOptions, platform: InstancePlatform): Promise<LocalInstance> {
-  const { name, http, fetchOptions = http ?? resolveHttpOptions({}), storage: folder } = options
+/**
+ * Starts an instance in this process, with its mesh and on its storage; nothing is left when it rejects. A controller that comes back where others lead is
+ * a peer of theirs.
+ */
+export async function startLocal(options: LocalStartOptions, platform: InstancePlatform): Promise<LocalInstance | PeerInstance> {
+  const { name, http, fetchOptions = http ?? resolveHttpOptions({}), storage: folder, mesh } = options
   const store = folder === undefined ? undefined : await FileStateStore.open(folder)
-  const storage = folder === undefined || store === undefined ? undefined : { folder, store }
-  let mesh: Awaited<ReturnType<typeof import('./mesh-hub.ts').openMeshHub>> | undefined
   try {
-    if (options.mesh !== undefined) mesh = await (await import('./mesh-hub.ts')).openMeshHub(options.mesh, name, platform, storage)
-    const instance = await LocalInstance.start({ name, http, fetchOptions, store: mesh?.store ?? store, mesh: mesh?.hub }, platform)
-    await mesh?.openDoor(instance)
-    return instance
+    if (mesh === undefined) return await LocalInstance.start({ name, http, fetchOptions, store }, platform)
+    const storage = folder === undefined || store === undefined ? undefined : { folder, store }
+    const { startWithMesh } = await import('./mesh-hub.ts')
+    return await startWithMesh({ name, mesh, http, fetchOptions, storage }, platform)
   } catch (error) {
     await store?.close()
-    await mesh?.hub.close()
     throw error
   }
 }

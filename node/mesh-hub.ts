@@ -1,13 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { msgpackCodec } from '../core/adapters/codec/index.ts'
-import { meshKey, peekClaims, verifySigned } from '../core/adapters/tickets/index.ts'
-import { ControlChannel, type InstancePlatform, type LocalInstance, servePeerClient } from '../core/api/index.ts'
+import { type MeshKey, meshKey, peekClaims, verifySigned } from '../core/adapters/tickets/index.ts'
+import { ControlChannel, type InstancePlatform, LocalInstance, type PeerInstance, servePeerClient } from '../core/api/index.ts'
 import { type Logger, nearestName, ServeError } from '../core/base/index.ts'
-import type { StateStore } from '../core/controller/index.ts'
-import { BundleDesk, MeshAuthority, MeshHub, TicketBook } from '../core/mesh/index.ts'
+import type { ResolvedHttpOptions } from '../core/gateway/index.ts'
+import { BundleDesk, ControllerGroup, type GroupEvent, MeshAuthority, MeshHub, type PeerTransport, TicketBook } from '../core/mesh/index.ts'
 import { bundleModule } from './bundle-module.ts'
 import { openBundleStore } from './bundle-shelf.ts'
+import type { KeyPair } from './key-file.ts'
 import { LOOPBACK, type MeshListenOptions, openMeshTransport } from './mesh-libp2p.ts'
 import { type InstanceStorage, MeshStorage } from './mesh-storage.ts'
 
@@ -45,27 +46,60 @@ export function resolveMeshOptions(given: boolean | 'lan' | MeshOptions): Requir
   return { listen, announce, ...(maxMessageBytes !== undefined && { maxMessageBytes }) }
 }
 
+export interface MeshStart {
+  readonly name: string
+  readonly mesh: true | 'lan' | MeshOptions
+  readonly http: ResolvedHttpOptions | undefined
+  readonly fetchOptions: ResolvedHttpOptions
+  /** Undefined: the mesh is as old as this process. */
+  readonly storage: InstanceStorage | undefined
+}
+
 /**
- * Opens the mesh side of an instance that is about to start: it listens already, and answers when `openDoor` is called. On a storage it is the mesh that
- * was there before, `store` is for the controller then, and this side does not close it.
+ * Starts an instance that takes peers. On a storage it is the mesh that was there before; where other controllers were part of that, it comes back as one
+ * of their standbys, and leads again when none of them does.
  */
-export async function openMeshHub(
-  given: true | 'lan' | MeshOptions,
-  name: string,
-  { clock, turns, random, log, resources, readBytes }: InstancePlatform,
-  storage?: InstanceStorage,
-): Promise<{ readonly hub: MeshHub; readonly store: StateStore | undefined; openDoor(instance: LocalInstance): Promise<void> }> {
-  const { listen, announce, maxMessageBytes } = resolveMeshOptions(given)
-  const kept = storage === undefined ? undefined : await MeshStorage.open(storage)
+export async function startWithMesh(options: MeshStart, platform: InstancePlatform): Promise<LocalInstance | PeerInstance> {
+  const { listen, announce, maxMessageBytes } = resolveMeshOptions(options.mesh)
+  const kept = options.storage === undefined ? undefined : await MeshStorage.open(options.storage, true)
+  const transport = await listenAgain({ listen, announce }, kept, platform.log)
+  try {
+    if (kept === undefined || kept.others.length === 0) return await found(options, { transport, kept, maxMessageBytes }, platform)
+    const { standBy } = await import('./mesh-standby.ts')
+    return await standBy({ ...options, transport, kept, maxMessageBytes, labels: {}, named: undefined, entry: undefined }, platform)
+  } catch (error) {
+    await transport.close()
+    throw error
+  }
+}
+
+interface Founding {
+  readonly transport: PeerTransport
+  readonly kept: MeshStorage | undefined
+  readonly maxMessageBytes: number | undefined
+}
+
+/** The first controller of a mesh, or its only one. */
+async function found(
+  { name, http, fetchOptions }: MeshStart,
+  { transport, kept, maxMessageBytes }: Founding,
+  platform: InstancePlatform,
+): Promise<LocalInstance> {
+  const { clock, turns, random, log, resources, readBytes } = platform
   const epochMs = (): number => Date.now()
-  const book = new TicketBook({ epochMs, kept: kept?.kept, keep: kept === undefined ? undefined : (edits) => kept.store.put(edits) })
-  const transport = await listenAgain({ listen, announce }, kept, log)
+  let hub: MeshHub | undefined
+  const onEvent = (event: GroupEvent): void => hub?.onGroupEvent(event)
+  const group =
+    kept === undefined
+      ? undefined
+      : new ControllerGroup({ controllerId: transport.peerId, store: kept.store, isFounder: true, onEvent }, clock, random, log)
+  await group?.open()
   const signer = kept?.signer ?? (await meshKey())
-  const authority = new MeshAuthority({ signer, verify: verifySigned, peek: peekClaims, epochMs, random, book })
-  const hub = new MeshHub(
+  const book = bookOf(group)
+  hub = new MeshHub(
     {
       transport,
-      authority,
+      authority: new MeshAuthority({ signer, verify: verifySigned, peek: peekClaims, epochMs, random, book }),
       card: { name, runtime: 'node', incarnation: randomUUID(), resources, machine: hostname(), labels: {}, isolations: [] },
       codec: msgpackCodec(),
       maxMessageBytes,
@@ -73,27 +107,51 @@ export async function openMeshHub(
       openControl: (port, handlers) => new ControlChannel(port, handlers),
       epochMs,
       bundles: new BundleDesk(openBundleStore(), { bundle: bundleModule, readBytes }),
+      epoch: group?.leader,
+      group,
+      onGreater: (epoch) => group?.noteLeader(epoch),
+      secret: () => toPair(signer),
+      isReturning: book.hasMembers,
     },
     clock,
     turns,
     log,
   )
-  return {
-    hub,
-    store: kept?.store,
-    async openDoor(instance) {
-      await hub.open(
-        instance.controller,
-        (event) => instance.emit(event),
-        (port, member) => servePeerClient(instance, port, member, turns),
-      )
-      instance.atEnd(() => hub.close())
-    },
+  const mesh = hub
+  const onOpen = (instance: LocalInstance): Promise<void> =>
+    mesh.open(
+      instance.controller,
+      (event) => instance.emit(event),
+      (port, member) => servePeerClient(instance, port, member, turns),
+    )
+  try {
+    const instance = await LocalInstance.start({ name, http, fetchOptions, store: group?.asStore(), mesh, onOpen }, platform)
+    mesh.noteChange()
+    instance.atEnd(() => mesh.close())
+    // Where another is there to take over, what runs elsewhere runs on.
+    instance.close = () => {
+      if (group !== undefined && group.connected > 0) mesh.stepDown('the controller stops')
+      return instance.shutdown()
+    }
+    return instance
+  } catch (error) {
+    await mesh.close()
+    throw error
   }
 }
 
+/** What is known of tickets, kept with the state. */
+export function bookOf(group: ControllerGroup | undefined): TicketBook {
+  const epochMs = (): number => Date.now()
+  if (group === undefined) return new TicketBook({ epochMs })
+  return new TicketBook({ epochMs, kept: group.map.values, keep: async (edits) => void (await group.edit(edits)) })
+}
+
+/** The key of a mesh as it goes to another controller, and into a file. */
+export const toPair = (key: MeshKey): KeyPair => ({ publicKey: key.publicKey, privateKey: key.toSecret() })
+
 /** Where it listened before, so that peers find it again; anew where that is taken by now. */
-async function listenAgain(options: MeshListenOptions, kept: MeshStorage | undefined, log: Logger) {
+export async function listenAgain(options: MeshListenOptions, kept: MeshStorage | undefined, log: Logger) {
   const { listen } = options
   const identity = kept === undefined ? {} : { privateKey: kept.privateKey }
   const before = kept?.listenedBefore(listen)

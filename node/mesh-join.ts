@@ -5,10 +5,14 @@ import { peekClaims, verifySigned } from '../core/adapters/tickets/index.ts'
 import { ControlChannel, type InstancePlatform, PeerInstance } from '../core/api/index.ts'
 import { ServeError } from '../core/base/index.ts'
 import { type HttpOptions, resolveHttpOptions } from '../core/gateway/index.ts'
-import { MeshPeer, type MeshRole, readTicket } from '../core/mesh/index.ts'
+import { MeshPeer, type MeshRole, type PeerTransport, readTicket, type TicketClaims } from '../core/mesh/index.ts'
 import type { ReplicaCode } from '../core/replica/index.ts'
 import { openBundleStore } from './bundle-shelf.ts'
+import { FileStateStore } from './file-store.ts'
+import { listenAgain } from './mesh-hub.ts'
 import { LOOPBACK, openMeshTransport } from './mesh-libp2p.ts'
+import { standBy } from './mesh-standby.ts'
+import { MeshStorage } from './mesh-storage.ts'
 
 export interface JoinMeshOptions {
   readonly name: string
@@ -17,17 +21,36 @@ export interface JoinMeshOptions {
   readonly listen: readonly string[] | undefined
   readonly announce: readonly string[]
   readonly http: HttpOptions | undefined
+  /** Folder for the state of the mesh, for a peer with the role controller. */
+  readonly storage: string | undefined
   /** Set: it takes no code from others and runs this, by backend. */
   readonly named: ReadonlyMap<string, ReplicaCode> | undefined
 }
 
 /** Joins the mesh of a ticket, whose signature is checked before anything is dialled or listened on. */
 export async function joinMesh(ticket: string, options: JoinMeshOptions, platform: InstancePlatform): Promise<PeerInstance> {
-  const { name, roles, labels, listen = LOOPBACK, announce } = options
+  const { name, labels, listen = LOOPBACK, announce, storage } = options
   const http = options.http === undefined ? undefined : resolveHttpOptions(options.http)
+  const fetchOptions = http ?? resolveHttpOptions({})
   const claims = await readTicket(ticket, verifySigned, peekClaims)
+  const roles = rolesOf(claims, options)
   if (http !== undefined && !(roles ?? claims.roles).includes('gateway')) {
     throw new ServeError('ERR_FORBIDDEN', `join: the ticket grants ${claims.roles.join(', ')}; option http needs the role gateway`)
+  }
+  if (storage !== undefined) {
+    const store = await FileStateStore.open(storage)
+    let transport: PeerTransport | undefined
+    try {
+      const kept = await MeshStorage.open({ folder: storage, store }, false)
+      transport = await listenAgain({ listen, announce }, kept, platform.log)
+      const entry = { ticket, claims, roles: roles ?? claims.roles }
+      const init = { name, http, fetchOptions, labels, named: options.named, transport, kept, maxMessageBytes: undefined, entry }
+      return await standBy(init, platform)
+    } catch (error) {
+      await transport?.close()
+      await store.close()
+      throw error
+    }
   }
   const { clock, turns, random, log, resources } = platform
   const peer = new MeshPeer(
@@ -49,5 +72,20 @@ export async function joinMesh(ticket: string, options: JoinMeshOptions, platfor
     random,
     log,
   )
-  return PeerInstance.join({ peer, platform, http, fetchOptions: http ?? resolveHttpOptions({}) })
+  return PeerInstance.join({ peer, platform, http, fetchOptions })
+}
+
+/** A peer is a controller only when it was asked to be one and can keep what that needs; undefined: all that the ticket grants. */
+function rolesOf(claims: TicketClaims, { roles, storage }: JoinMeshOptions): readonly MeshRole[] | undefined {
+  if (storage === undefined) {
+    if (roles?.includes('controller') === true) {
+      throw new ServeError('ERR_INVALID_CONFIG', 'join: the role controller needs option storage, a folder for the state of the mesh')
+    }
+    return roles ?? (claims.roles.includes('controller') ? claims.roles.filter((role) => role !== 'controller') : undefined)
+  }
+  if ((roles ?? claims.roles).includes('controller')) return roles
+  throw new ServeError(
+    'ERR_INVALID_CONFIG',
+    `join: option storage is for the role controller; asked for is ${(roles ?? claims.roles).join(', ')}`,
+  )
 }

@@ -3,7 +3,11 @@ import { privateKeyFromRaw } from '@libp2p/crypto/keys'
 import type { PrivateKey } from '@libp2p/interface'
 import { type MeshKey, meshKey } from '../core/adapters/tickets/index.ts'
 import type { StateEdit, StateStore } from '../core/controller/index.ts'
+import { CONTROLLER, type ControllerAddress, knowsOthers } from '../core/mesh/index.ts'
 import { KEY_FILES, type KeyPair, openKeyFile } from './key-file.ts'
+
+/** Addresses that were asked for, and those that it came to. */
+type Listened = Partial<Record<'asked' | 'got', readonly string[]>>
 
 /** Where an instance keeps its state. */
 export interface InstanceStorage {
@@ -15,35 +19,51 @@ export interface InstanceStorage {
 /** Key of the addresses that were listened on. */
 const LISTENED = 'mesh/listened'
 
-/** What of a mesh outlives the process of its controller: two keys in files of their own, the rest in the store that the controller uses as well. */
+/** What of a mesh outlives the process of a controller: two keys in files of their own, the rest in the store that the controller uses as well. */
 export class MeshStorage {
-  readonly signer: MeshKey
+  /** Key of the mesh; undefined for a standby that has not been given it yet. */
+  readonly signer: MeshKey | undefined
   /** Identity of the peer. */
   readonly privateKey: PrivateKey
-  /** The store for the controller, which loads it too. What was loaded is given once and then let go. */
+  /** The store for the controller, which loads it too. What was loaded is given once and then let go; what is this node's alone is not in it. */
   readonly store: StateStore
-  /** What was kept; the ticket book knows its own. */
-  readonly kept: ReadonlyMap<string, unknown>
+  /** Controllers that were seen before, by id, with their addresses. Not empty: another one may lead by now. */
+  readonly others: readonly ControllerAddress[]
+  readonly #folder: string
+  readonly #listened: Listened
 
-  private constructor(signer: MeshKey, privateKey: PrivateKey, store: StateStore, loaded: ReadonlyMap<string, unknown>) {
+  private constructor(
+    folder: string,
+    signer: MeshKey | undefined,
+    peerKey: KeyPair,
+    store: StateStore,
+    loaded: ReadonlyMap<string, unknown>,
+  ) {
+    const raw = Buffer.concat([peerKey.privateKey, peerKey.publicKey].map((half) => Buffer.from(half, 'base64url')))
+    this.#folder = folder
     this.signer = signer
-    this.privateKey = privateKey
-    this.store = alreadyLoaded(store, loaded)
-    this.kept = new Map([...loaded].filter(([key]) => key.startsWith('ticket/') || key === LISTENED))
+    this.privateKey = privateKeyFromRaw(raw)
+    this.#listened = (loaded.get(LISTENED) ?? {}) as Listened
+    this.others = controllersIn(loaded)
+    this.store = alreadyLoaded(store, new Map([...loaded].filter(([key]) => key !== LISTENED)))
   }
 
-  /** `ERR_STORAGE` when the state or a key cannot be read. */
-  static async open({ folder, store }: InstanceStorage): Promise<MeshStorage> {
+  /** @param isFounder makes the key of a mesh where there is none. `ERR_STORAGE` when the state or a key cannot be read */
+  static async open({ folder, store }: InstanceStorage, isFounder: boolean): Promise<MeshStorage> {
     const loaded = await store.load()
-    const signer = await meshKey(await openKeyFile(join(folder, KEY_FILES.mesh), newPair))
-    const { publicKey, privateKey } = await openKeyFile(join(folder, KEY_FILES.peer), newPair)
-    const raw = Buffer.concat([privateKey, publicKey].map((half) => Buffer.from(half, 'base64url')))
-    return new MeshStorage(signer, privateKeyFromRaw(raw), store, loaded)
+    const meshPair = await openKeyFile(join(folder, KEY_FILES.mesh), isFounder ? newPair : undefined)
+    const signer = meshPair === undefined ? undefined : await meshKey(meshPair)
+    return new MeshStorage(folder, signer, await openKeyFile(join(folder, KEY_FILES.peer), newPair), store, loaded)
+  }
+
+  /** Keeps the key of the mesh that this node may lead from now on. */
+  async keepKey(pair: KeyPair): Promise<void> {
+    await openKeyFile(join(this.#folder, KEY_FILES.mesh), async () => pair)
   }
 
   /** The addresses with the ports that were found free the last time; undefined when other addresses were asked for then. */
   listenedBefore(listen: readonly string[]): readonly string[] | undefined {
-    const { asked, got } = (this.kept.get(LISTENED) ?? {}) as Partial<Record<'asked' | 'got', readonly string[]>>
+    const { asked, got } = this.#listened
     return asked?.join() === listen.join() ? got : undefined
   }
 
@@ -91,4 +111,12 @@ function alreadyLoaded(store: StateStore, values: ReadonlyMap<string, unknown>):
 async function newPair(): Promise<KeyPair> {
   const key = await meshKey()
   return { publicKey: key.publicKey, privateKey: key.toSecret() }
+}
+
+/** What a group of controllers has kept of its members, when there is more than this one. */
+function controllersIn(loaded: ReadonlyMap<string, unknown>): ControllerAddress[] {
+  if (!knowsOthers(loaded)) return []
+  const prefix = `entry/${CONTROLLER}`
+  const entries = [...loaded].filter(([key]) => key.startsWith(prefix)) as [string, { readonly value?: readonly string[] }][]
+  return entries.map(([key, { value = [] }]) => ({ id: key.slice(prefix.length), addresses: value }))
 }

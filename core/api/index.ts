@@ -17,7 +17,7 @@ export {
 export { PeerInstance, type PeerInstanceInit } from './peer-instance.ts'
 export { RegisteredCode } from './registered-code.ts'
 export { RemoteInstance, type RemotePlatform } from './remote-instance.ts'
-export { serveInstance } from './serve-instance.ts'
+export { type ServedInstance, serveInstance } from './serve-instance.ts'
 export { servePeerClient } from './serve-peer-client.ts'
 export { StandbyController, type StandbyInit } from './standby-controller.ts'
 export { acceptBatch, assetOf, isModuleTarget, type ModuleTarget, moduleTarget, type WorkerTarget, workerTarget } from './targets.ts'

@@ -1,4 +1,4 @@
-import { type Logger, nearestName, ServeError, type Stop } from '../base/index.ts'
+import { type Logger, nearestName, ServeError, type Stop, Topic } from '../base/index.ts'
 import type { RolloutOptions, RolloutResult, ServeEvent } from '../controller/index.ts'
 import type { GatewaySource, ResolvedHttpOptions } from '../gateway/index.ts'
 import type { Member, MeshPeer, TicketOptions } from '../mesh/index.ts'
@@ -25,8 +25,6 @@ export interface PeerInstanceInit {
   readonly http: ResolvedHttpOptions | undefined
   /** For requests of `client.fetch` when there is no gateway. */
   readonly fetchOptions: ResolvedHttpOptions
-  /** Runs when the peer has left. */
-  readonly atEnd?: (() => Promise<void>) | undefined
 }
 
 /**
@@ -37,7 +35,12 @@ export class PeerInstance implements Instance {
   readonly #peer: MeshPeer
   readonly #init: PeerInstanceInit
   readonly #log: Logger
+  readonly #events = new Topic<ServeEvent>()
+  readonly #streams = new Set<EventStream<ServeEvent>>()
+  readonly #closers: (() => Promise<void>)[] = []
   #remote: Promise<RemoteInstance> | undefined
+  /** Whose events are told on. */
+  #pumped: Promise<RemoteInstance> | undefined
   #gateway: OpenGateway | undefined
   #directGateway: Promise<FetchGateway> | undefined
   #ending: Promise<void> | undefined
@@ -147,24 +150,40 @@ export class PeerInstance implements Instance {
     return (await this.#controller()).status()
   }
 
-  /** Events of the controller that is connected now; they end with the connection. */
+  /** Events of whichever controller leads; what happens while none is connected is not told. They end when the peer leaves. */
   watch(): EventStream<ServeEvent> {
-    let stop: Stop = () => {}
-    return new EventStream((listener) => {
-      let isOver = false
-      void this.#controller()
-        .then(async (remote) => {
-          const stream = remote.watch()
-          stop = () => stream.end()
-          if (isOver) return stream.end()
-          for await (const event of stream) listener(event)
-        })
-        .catch(() => undefined)
+    const stream: EventStream<ServeEvent> = new EventStream((listener) => {
+      const stop = this.onEvent(listener)
       return () => {
-        isOver = true
         stop()
+        this.#streams.delete(stream)
       }
     })
+    this.#streams.add(stream)
+    return stream
+  }
+
+  /** As `watch`, within the turn in which an event comes. */
+  onEvent(listener: (event: ServeEvent) => void): Stop {
+    const stop = this.#events.on(listener)
+    if (this.#pumped === undefined) this.#pump(this.#remote)
+    return stop
+  }
+
+  /** Tells when the routing table of this peer has changed. */
+  onTable(listener: () => void): Stop {
+    return this.#peer.onTable(listener)
+  }
+
+  /** What a client of this process is served from; edits go to the controller. */
+  get controller() {
+    const { router, table } = this.#peer
+    return { router, table, hasBackend: async (tag: string): Promise<boolean> => tag in (await this.listBackends()) }
+  }
+
+  /** Adds what must be closed last, when the peer has left. */
+  atEnd(close: () => Promise<void>): void {
+    this.#closers.push(close)
   }
 
   async deploy(app: App, calledFrom: (...args: never[]) => unknown): Promise<void> {
@@ -190,7 +209,8 @@ export class PeerInstance implements Instance {
   async #end(timeoutMs: number | undefined): Promise<void> {
     await this.#gateway?.close(timeoutMs === undefined ? {} : { drainMs: timeoutMs })
     await this.#peer.close(timeoutMs)
-    await this.#init.atEnd?.()
+    for (const stream of [...this.#streams]) stream.end()
+    for (const close of this.#closers) await close()
   }
 
   #controller(): Promise<RemoteInstance> {
@@ -210,6 +230,25 @@ export class PeerInstance implements Instance {
     this.#remote = remote
     // Whoever asks hears of it; nobody may.
     remote.catch(() => undefined)
+    this.#pump(remote)
+  }
+
+  /** Only where somebody listens: a controller need not tell everything to all its peers. */
+  #pump(from: Promise<RemoteInstance> | undefined): void {
+    this.#pumped = this.#events.size > 0 ? from : undefined
+    const { size } = this.#events
+    if (from === undefined || size === 0) return
+    from
+      .then(async (remote) => {
+        const stream = remote.watch()
+        for await (const event of stream) {
+          if (this.#pumped !== from) return
+          this.#events.emit(event)
+          if (this.#events.size === 0) break
+        }
+        if (this.#pumped === from) this.#pumped = undefined
+      })
+      .catch(() => undefined)
   }
 
   async #openGateway(): Promise<void> {

@@ -20,7 +20,7 @@ import type { Instance } from './instance.ts'
 import type { InstanceLink } from './instance-link.ts'
 import type { InstanceStatus } from './local-instance.ts'
 import { INSTANCE_PROTOCOL, type InstanceGreeting, type WireAnswer, type WireBackend, type WireRequest } from './serve-instance.ts'
-import { isModuleTarget, isWorkerTarget, requireCallable } from './targets.ts'
+import { isCodeTarget, isModuleTarget, isWorkerTarget, requireCallable } from './targets.ts'
 
 /** Longest wait for the first answer of an instance, in milliseconds. */
 const GREETING_MS = 10_000
@@ -232,6 +232,7 @@ export class RemoteInstance implements Instance {
       throw new ServeError('ERR_UNSUPPORTED', message)
     }
     const encoded = encodeInitArgs(tag, initArgs)
+    if (isCodeTarget(target)) return { code: target.code, initArgs: encoded, config, replicaOptions }
     if (isModuleTarget(target)) {
       return { code: { kind: 'module', url: target.url, exportName: target.exportName }, initArgs: encoded, config, replicaOptions }
     }

@@ -1,14 +1,14 @@
-import { isServeError, ServeError, type Turns } from '../base/index.ts'
-import type { RolloutOptions } from '../controller/index.ts'
+import { isServeError, ServeError, type Stop, type Turns } from '../base/index.ts'
+import type { RolloutOptions, ServeEvent } from '../controller/index.ts'
 import type { TicketOptions } from '../mesh/index.ts'
-import type { App, BackendConfig, EndpointOptions, ReplicaOptions, ResolvedAppEndpoint } from '../model/index.ts'
+import type { App, BackendConfig, EndpointOptions, ReplicaOptions, ResolvedAppEndpoint, RoutingTable } from '../model/index.ts'
 import type { ReplicaCode } from '../replica/index.ts'
 import { flatHeaders } from '../request/index.ts'
-import { serveOutbound } from '../router/index.ts'
+import { type CallTarget, serveOutbound } from '../router/index.ts'
 import type { BackendOptions, BackendTarget } from './client.ts'
 import { ControlChannel } from './control-channel.ts'
+import type { Instance } from './instance.ts'
 import type { InstanceLink } from './instance-link.ts'
-import type { LocalInstance } from './local-instance.ts'
 import { codeTarget } from './targets.ts'
 
 /** Grows when the requests below change in a way that an older side cannot take. */
@@ -51,8 +51,16 @@ export interface WireAnswer {
   readonly hasBody: boolean
 }
 
+/** What a client is served from: an instance of this process, or a peer's view of one. */
+export interface ServedInstance extends Instance {
+  readonly controller: { readonly router: CallTarget; readonly table: RoutingTable; hasBackend(tag: string): boolean | Promise<boolean> }
+  onEvent(listener: (event: ServeEvent) => void): Stop
+  /** Where endpoints come and go without events of this process. */
+  onTable?(listener: () => void): Stop
+}
+
 export interface ServeInstanceInit {
-  readonly instance: LocalInstance
+  readonly instance: ServedInstance
   readonly link: InstanceLink
   /** Processes that end with the instance. */
   readonly processes: readonly number[]
@@ -124,8 +132,10 @@ export function serveInstance({ instance, link, processes, shutdown, allow = () 
     if (event.kind === 'edit' && event.what === 'endpoint') control.tell('endpoints', names())
     if (isWatching) control.tell('event', event)
   })
+  const stopNames = instance.onTable?.(() => control.tell('endpoints', names()))
   void link.whenGone.then(() => {
     stopEvents()
+    stopNames?.()
     control.end(() => new ServeError('ERR_PEER_UNREACHABLE', 'the client is gone'))
     stopCalls()
     bodies.close()
@@ -145,10 +155,10 @@ interface OpenBody {
 
 /** Answers to `fetch` whose bodies the client takes piece by piece. */
 class Bodies {
-  readonly #instance: LocalInstance
+  readonly #instance: ServedInstance
   readonly #open = new Map<number, OpenBody>()
 
-  constructor(instance: LocalInstance) {
+  constructor(instance: ServedInstance) {
     this.#instance = instance
   }
 

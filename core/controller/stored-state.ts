@@ -36,6 +36,8 @@ export const keepDeployed = (deployed: DeployedNames): StateEdit => ({ key: DEPL
 
 /** Reads what a store gave. `ERR_STORAGE` names a key whose value does not fit. */
 export function readState(values: ReadonlyMap<string, unknown>): StoredState {
+  // The group of controllers keeps it under keys of its own, which a controller that is alone would not see.
+  if (values.has('group')) throw new ServeError('ERR_STORAGE', 'what is stored is the state of a mesh; start it with the option mesh')
   const backends: BackendSpec[] = []
   const entries: EndpointEntry[] = []
   for (const [key, value] of values) {

@@ -487,6 +487,11 @@ export class ControllerGroup {
   }
 }
 
+/** Whether what a store holds was kept by a controller that knew others. */
+export function knowsOthers(loaded: ReadonlyMap<string, unknown>): boolean {
+  return ((loaded.get(GROUP) as KeptGroup | undefined)?.others.length ?? 0) > 0
+}
+
 function newOther(): Other {
   const sends: Other['sends'] = new Set()
   const send = (message: GroupMessage): void => {

@@ -28,6 +28,7 @@ export {
   type GroupMessage,
   type GroupRole,
   type GroupSeat,
+  knowsOthers,
 } from './controller-group.ts'
 export { encodeFrame, FRAME_HEAD_BYTES, FRAME_VERSION, FrameKind, MAX_FRAME_PAYLOAD } from './frame.ts'
 export { GROUP_PORT, isGroupMessage, seatController, serveGroupPort } from './group-port.ts'

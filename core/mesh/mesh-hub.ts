@@ -233,6 +233,9 @@ export class MeshHub {
   }
 
   createTicket(options?: TicketOptions): Promise<string> {
+    if (this.#init.group === undefined && options?.roles?.includes('controller') === true) {
+      throw new ServeError('ERR_UNSUPPORTED', 'createTicket: a controller without storage takes no others beside it; start it with storage')
+    }
     const others = this.#controllers.filter(({ id }) => id !== this.peerId).flatMap(({ addresses }) => addresses)
     return this.#init.authority.createTicket(options, [...this.#init.transport.addresses, ...others])
   }
@@ -242,7 +245,9 @@ export class MeshHub {
     const ticketId = await this.#init.authority.revoke(ticket)
     for (const { control, member } of [...this.#peers.values()]) {
       control.tell('revoked', this.#init.authority.revoked)
-      if (member.ticketId === ticketId) member.link.close('its ticket was revoked')
+      if (member.ticketId !== ticketId) continue
+      if (member.roles.includes('controller')) this.#noteController(member.peerId, [])
+      member.link.close('its ticket was revoked')
     }
   }
 
@@ -553,8 +558,8 @@ export class MeshHub {
   #noteController(id: string, addresses: readonly string[]): void {
     const { group } = this.#init
     const key = CONTROLLER + id
-    if (group === undefined || addresses.length === 0 || String(group.map.get(key)?.value) === String(addresses)) return
-    group.edit([{ key, value: [...addresses] }]).then(
+    if (group === undefined || String(group.map.get(key)?.value ?? '') === String(addresses)) return
+    group.edit([addresses.length === 0 ? { key } : { key, value: [...addresses] }]).then(
       () => this.#tellControllers(),
       (error: unknown) => this.#log.warn({ controller: id, reason: String(error) }, 'controller.not-noted'),
     )

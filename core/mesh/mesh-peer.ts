@@ -1,4 +1,4 @@
-import { type Clock, isServeError, type Logger, type Random, ServeError, type Stop, sleep, type Turns } from '../base/index.ts'
+import { type Clock, isServeError, type Logger, type Random, ServeError, type Stop, sleep, Topic, type Turns } from '../base/index.ts'
 import type { RoutingTable } from '../model/index.ts'
 import type { ReplicaControl, ReplicaHost, ReplicaSpec } from '../replica/index.ts'
 import { type CallTarget, Router } from '../router/index.ts'
@@ -118,6 +118,7 @@ export class MeshPeer {
   #isClosing = false
   #isTelling = false
   readonly #follower = new TableFollower()
+  readonly #tables = new Topic<RoutingTable>()
   /** The greatest epoch that was heard of. Who leads under a lesser one is not obeyed any more. */
   #obeyed: Epoch = this.#follower.epoch
   /** Who may lead, as the controllers last said. */
@@ -168,6 +169,11 @@ export class MeshPeer {
 
   get table(): RoutingTable {
     return this.#follower.table
+  }
+
+  /** Tells of every table that is in force from now on. */
+  onTable(listener: (table: RoutingTable) => void): Stop {
+    return this.#tables.on(listener)
   }
 
   /** The epoch of the table. */
@@ -301,6 +307,7 @@ export class MeshPeer {
       )
     } catch (error) {
       this.#onFirst?.reject(error)
+      this.#init.standby?.group.resign()
       this.#log.error({ reason: String(error) }, 'peer.expelled')
       this.#onExpelled(error as ServeError)
     }
@@ -498,6 +505,7 @@ export class MeshPeer {
     this.#queues.follow(table)
     for (const name of before.endpoints.keys()) if (!table.endpoints.has(name)) this.#failCallsOf(name)
     this.#far.refresh()
+    this.#tables.emit(table)
   }
 
   #failCallsOf(endpoint: string): void {

@@ -97,6 +97,11 @@ export class TicketBook {
     return (this.#entries.get(ticketId)?.revokedAtMs ?? 0) > 0
   }
 
+  /** Whether anybody came by a ticket that holds. */
+  get hasMembers(): boolean {
+    return [...this.#entries.values()].some(({ redeemedBy, revokedAtMs }) => redeemedBy.size > 0 && revokedAtMs === 0)
+  }
+
   /** Revoked tickets, for the peers. */
   get revoked(): readonly string[] {
     return [...this.#entries].filter(([, entry]) => entry.revokedAtMs > 0).map(([id]) => id)

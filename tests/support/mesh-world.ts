@@ -284,8 +284,9 @@ export class MeshWorld {
       SILENT,
     )
     await standby.open(peer)
-    const init = { peer, platform, http: undefined, fetchOptions: resolveHttpOptions({}), atEnd: () => standby.close() }
+    const init = { peer, platform, http: undefined, fetchOptions: resolveHttpOptions({}) }
     const instance = await this.drive(PeerInstance.join(init))
+    instance.atEnd(() => standby.close())
     await this.settle()
     const crash = async (): Promise<void> => {
       life.isOver = true
