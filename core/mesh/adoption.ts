@@ -69,6 +69,7 @@ export class Adoption {
   readonly #goneAt = new Map<string, number>()
   readonly #timers = new Map<string, Stop>()
   #order = 0
+  #reclaiming: Promise<void> = Promise.resolve()
   #gathering: { readonly whenOver: Promise<void>; readonly end: () => void } | undefined
 
   constructor(seams: AdoptionSeams, clock: Clock, log: Logger) {
@@ -127,8 +128,11 @@ export class Adoption {
     for (const report of Array.isArray(reports) ? reports.slice(0, MAX_ORPHANS) : []) {
       if (isReport(report)) this.#put({ peerId, replicaId: report.replicaId, backend: report.backend, mark: report.mark })
     }
-    this.#watch(peerId)
-    return this.#reclaim(peerId)
+    const since = this.#goneAt.get(peerId) ?? 0
+    this.#goneAt.delete(peerId)
+    // One after the other: of two replicas of a backend that make room at once, the wrong one could go.
+    this.#reclaiming = this.#reclaiming.then(() => this.#reclaim(peerId, since)).catch(() => undefined)
+    return this.#reclaiming
   }
 
   /** Orphans of a peer, by backend. */
@@ -249,23 +253,22 @@ export class Adoption {
   }
 
   /** What was started in the place of an orphan gives way to it: that one has warmed up, and a restart is to restart nothing. */
-  async #reclaim(peerId: string): Promise<void> {
+  async #reclaim(peerId: string, since: number): Promise<void> {
     await this.#gathering?.whenOver
-    const since = this.#goneAt.get(peerId) ?? 0
-    this.#goneAt.delete(peerId)
     if (!this.#orphans.has(peerId)) return
     // Starts that wait come first.
     await sleep(this.#clock, CLAIM_MS)
-    const left = new Map<string, number>()
-    for (const { mark } of this.#orphans.get(peerId)?.values() ?? []) left.set(mark, (left.get(mark) ?? 0) + 1)
-    const newestFirst = [...this.#started].reverse()
-    const moves = newestFirst.flatMap(([replicaId, { backend, mark, order }]) => {
-      const count = left.get(mark) ?? 0
-      if (order <= since || count === 0) return []
-      left.set(mark, count - 1)
-      return [this.#seams.move(backend, replicaId)]
-    })
-    await Promise.allSettled(moves)
+    const tried = new Set<string>()
+    for (;;) {
+      const marks = new Set([...(this.#orphans.get(peerId)?.values() ?? [])].map(({ mark }) => mark))
+      const newestFirst = [...this.#started].reverse()
+      const next = newestFirst.find(([replicaId, { mark, order }]) => order > since && marks.has(mark) && !tried.has(replicaId))
+      if (next === undefined) break
+      const [replicaId, { backend }] = next
+      tried.add(replicaId)
+      await this.#seams.move(backend, replicaId)
+    }
+    this.#watch(peerId)
   }
 
   #watch(peerId: string): void {
@@ -276,7 +279,7 @@ export class Adoption {
     const patienceMs = Math.max(...[...here.values()].map(({ backend }) => this.#seams.patienceMs(backend)))
     this.#timers.set(
       peerId,
-      this.#clock.after(patienceMs + (this.isGathering ? GATHER_MS : 0), () => {
+      this.#clock.after(patienceMs, () => {
         this.#timers.delete(peerId)
         const unwanted = [...(this.#orphans.get(peerId)?.values() ?? [])]
         this.#orphans.delete(peerId)

@@ -83,6 +83,7 @@ export function resolveTicketOptions(options: TicketOptions = {}): Grant & { rea
     throw invalid('endpoints must be a list of names')
   }
   if (typeof trusted !== 'boolean') throw invalid(`trusted must be true or false, got ${String(trusted)}`)
+  if (!trusted && roles.includes('controller')) throw invalid('a controller has the key of the mesh; trusted cannot be false for it')
   return {
     roles: [...new Set(roles)],
     ttlMs,

@@ -18,13 +18,14 @@ export interface JoinCommandOptions {
   readonly name?: string
   readonly roles?: readonly MeshRole[]
   readonly mesh?: true | 'lan'
+  readonly storage?: string
   readonly yes: boolean
   readonly json: boolean
 }
 
 /** `shoal join`: a peer in this process until a signal, which hands its replicas over and leaves. Gives the exit code. */
 export async function joinCommand(given: string | undefined, options: JoinCommandOptions): Promise<number> {
-  const { http, name, roles, mesh, json } = options
+  const { http, name, roles, mesh, storage, json } = options
   const ticket = await ticketOf(given)
   const claims = await readTicket(ticket, verifySigned, peekClaims)
   if (!(await isWanted(claims, options))) return 1
@@ -37,6 +38,7 @@ export async function joinCommand(given: string | undefined, options: JoinComman
     ...(name !== undefined && { name }),
     ...(roles !== undefined && { roles }),
     ...(http !== undefined && { http: { port: http } }),
+    ...(storage !== undefined && { storage }),
     ...(mesh !== undefined && { mesh: { listen: resolveMeshOptions(mesh).listen } }),
     logger: tellingOfExpulsion(expel),
   })
@@ -73,7 +75,9 @@ async function ticketOf(given: string | undefined): Promise<string> {
 }
 
 /** Says what joining means, and asks where there is someone to answer. */
-async function isWanted(claims: TicketClaims, { roles = claims.roles, yes }: JoinCommandOptions): Promise<boolean> {
+async function isWanted(claims: TicketClaims, options: JoinCommandOptions): Promise<boolean> {
+  const { yes } = options
+  const roles = rolesOf(claims, options)
   const lines = [
     `${bold('mesh')}   ${claims.mesh}`,
     `${bold('at')}     ${claims.addresses.join('\n       ')}`,
@@ -81,10 +85,18 @@ async function isWanted(claims: TicketClaims, { roles = claims.roles, yes }: Joi
     roles.includes('replica')
       ? 'Whoever runs that instance chooses the code that runs here, with the rights of this user: files and network included.'
       : 'No code of that instance runs here.',
+    ...(roles.includes('controller')
+      ? ['This node gets the key of the mesh, keeps its state, and leads it when the controller is gone.']
+      : []),
   ]
   process.stderr.write(`${lines.join('\n')}\n`)
   if (yes || !process.stdin.isTTY || !process.stderr.isTTY) return true
   return /^y(es)?$/i.test((await ask('join? [y/N] ')).trim())
+}
+
+/** A node is a controller only when it is given a folder for that. */
+function rolesOf(claims: TicketClaims, { roles = claims.roles, storage }: JoinCommandOptions): readonly MeshRole[] {
+  return storage === undefined ? roles.filter((role) => role !== 'controller') : roles
 }
 
 async function ask(question: string): Promise<string> {
@@ -96,7 +108,9 @@ async function ask(question: string): Promise<string> {
   }
 }
 
-async function announce(client: Client, claims: TicketClaims, { name, roles = claims.roles, json }: JoinCommandOptions): Promise<void> {
+async function announce(client: Client, claims: TicketClaims, options: JoinCommandOptions): Promise<void> {
+  const { name, json } = options
+  const roles = rolesOf(claims, options)
   const url = client.http?.url
   if (json) return printLine(JSON.stringify({ name, mesh: claims.mesh, roles, url, pid: process.pid }))
   await printLine(`joined as ${roles.join(', ')}${url === undefined ? '' : `; gateway at ${url}`}`)

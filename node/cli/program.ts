@@ -106,6 +106,7 @@ function buildProgram(setExitCode: (code: number) => void): Command {
     .option('--http <port>', 'open a gateway too; 0 takes any free port', toPort)
     .option('--name <name>', 'name of this peer in the status (default: host and process id)')
     .option('--roles <roles>', 'fewer roles than the ticket grants, by commas', toRoles)
+    .option('--storage <folder>', 'keep the state of the mesh here and stand by, for a ticket that grants the role controller')
     .option('--mesh [scope]', 'where other peers reach this one: on loopback, or with lan on every interface', toMeshScope)
     .option('--yes', 'do not ask', false)
     .option('--json', 'print JSON', false)

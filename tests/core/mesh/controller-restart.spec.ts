@@ -115,6 +115,25 @@ describe('a controller that is started again', () => {
     expect(target.made).to.be.at.most(9)
   })
 
+  it('has what it wants of a peer back, and lets go of what it has started at another one meanwhile', async () => {
+    const world = await MeshWorld.kept()
+    const [p, q] = [await world.join('p', { labels: { at: 'peer' } }), await world.join('q', { labels: { at: 'peer' } })]
+    const replicaOptions = { placement: { labels: { at: 'peer' } } }
+    await world.serve('count', numbered(), { config: { numReplicas: 4 }, replicaOptions })
+    const before = [...p.host.alive, ...q.host.alive]
+    await world.crashController()
+    world.isolate('p', ['controller'])
+    await world.startController()
+    await world.advance(6_000)
+    expect(world.spread('count')).to.deep.equal({ q: 4 })
+    const calls = [1, 2, 3].map(() => remote(q.client, 'count'))
+    world.network.heal()
+    await world.until(() => world.spread('count').p === 2)
+    await world.advance(1_000)
+    await world.drive(Promise.all(calls))
+    expect([...p.host.alive, ...q.host.alive]).to.deep.equal(before)
+  })
+
   it('brings limits and userConfig of adopted replicas up to date', async () => {
     const { world, p, target } = await worldOfPeers({ numReplicas: 2, userConfig: 1 })
     const before = p.host.alive
