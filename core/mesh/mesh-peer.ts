@@ -14,7 +14,7 @@ import { QueueMap } from './queue-map.ts'
 import { keepConnected, redialBoundMs } from './redial.ts'
 import { ReplicaRoom } from './replica-room.ts'
 import { type MeshRole, requireRole } from './roles.ts'
-import { serveBackendPort } from './serve-backends.ts'
+import { BackendDoor } from './serve-backends.ts'
 import { applyDelta, type TableDelta } from './table-delta.ts'
 import { readCredential, type TicketClaims, type VerifySigned } from './ticket.ts'
 import type { VirtualPort } from './virtual-port.ts'
@@ -76,6 +76,7 @@ export class MeshPeer {
   readonly #queues: QueueMap
   readonly #room: ReplicaRoom
   readonly #far: FarLanes
+  readonly #door: BackendDoor
   readonly #intake: BundleIntake | undefined
   readonly #abort = new AbortController()
   /** Links to other peers, by id, and what keeps dialling them. */
@@ -107,6 +108,7 @@ export class MeshPeer {
     this.#queues = new QueueMap({ onOverdue: (lane) => void this.#room.probe(lane), onStarved }, clock, turns, random)
     this.router = new Router(this.#queues.queues, random)
     this.#far = new FarLanes(this.#queues.queues, clock)
+    this.#door = new BackendDoor({ queues: () => this.#queues.queues, table: () => this.router.table }, clock, turns)
     const router: CallTarget = this.router
     this.#intake =
       init.bundles === undefined
@@ -368,6 +370,7 @@ export class MeshPeer {
     this.#queues.follow(table)
     for (const name of before.endpoints.keys()) if (!table.endpoints.has(name)) this.#failCallsOf(name)
     this.#far.refresh()
+    this.#door.refresh()
     return true
   }
 
@@ -386,13 +389,13 @@ export class MeshPeer {
     for (const { link, ticketId } of this.#others.values()) if (this.#revoked.has(ticketId)) link.close('its ticket was revoked')
   }
 
-  /** Links to all others that have replicas are kept; of two peers the one with the lower id dials. */
+  /** Links to all others that are told of are kept; of two callers the one with the lower id dials, else the caller. */
   #takePeers(entries: readonly PeerEntry[]): void {
     this.#entries = entries
-    for (const { id, ready } of entries) {
+    for (const { id, ready, calls } of entries) {
       const link = id === this.#controllerId ? this.#seat?.member.link : this.#others.get(id)?.link
       if (link !== undefined) this.#far.set(id, link, ready)
-      else if (id !== this.#controllerId && this.peerId < id && !this.#dialling.has(id)) void this.#keepDialling(id)
+      else if (id !== this.#controllerId && (!calls || this.peerId < id) && !this.#dialling.has(id)) void this.#keepDialling(id)
     }
     for (const [id, dial] of this.#dialling) if (!entries.some((entry) => entry.id === id)) dial.abort(new Error('the peer is gone'))
   }
@@ -438,7 +441,7 @@ export class MeshPeer {
   }
 
   #takePort(port: VirtualPort, member: Member): void {
-    if (serveBackendPort(port, member, { queues: this.#queues.queues, table: () => this.router.table }, this.#turns)) return
+    if (this.#door.serve(port, member)) return
     const intake = this.#intake
     if (intake !== undefined && serveBundlePort(port, member, { store: intake.store, isListed: (digest) => intake.isListed(digest) }))
       return
