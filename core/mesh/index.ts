@@ -12,7 +12,7 @@ export {
   type Member,
   type PeerCard,
 } from './admission.ts'
-export { type AuthoritySeams, CREDENTIAL_MS, type Credential, MeshAuthority } from './authority.ts'
+export { type AuthoritySeams, CREDENTIAL_MS, type Credential, MeshAuthority, RETURN_MS } from './authority.ts'
 export { BundleDesk, type BundleMaker, type MadeBundle } from './bundle-desk.ts'
 export { BundleIntake, type BundleIntakeOptions, type BundleListing, type BundleRefusal, type BundleSource } from './bundle-intake.ts'
 export type { TravellingParts } from './bundle-parts.ts'

@@ -249,6 +249,7 @@ export class MeshHub {
           proof: () => this.#proof,
           isRevoked: (ticketId) => authority.isRevoked(ticketId),
           redeem: (ticket, peerId, roles) => authority.redeem(ticket, peerId, roles),
+          renew: (claims) => authority.renew(claims),
           linkOptions: { codec, ...(maxMessageBytes !== undefined && { maxMessageBytes }) },
           verify,
           epochMs,

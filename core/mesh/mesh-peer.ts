@@ -95,6 +95,8 @@ export class MeshPeer {
   #isTelling = false
   #onSeat: (seat: Member | undefined) => void = () => {}
   #onExpelled: (error: ServeError) => void = () => {}
+  /** What calls hear that wait when this peer leaves. */
+  #leftWith = new ServeError('ERR_CLIENT_CLOSED', 'this peer has left the mesh', { outcome: 'not-started' })
 
   constructor(init: MeshPeerInit, clock: Clock, turns: Turns, random: Random, log: Logger) {
     this.#init = init
@@ -149,6 +151,10 @@ export class MeshPeer {
     return this.#entries
   }
 
+  get name(): string {
+    return this.#init.card.name
+  }
+
   get peerId(): string {
     return this.#init.transport.peerId
   }
@@ -160,7 +166,8 @@ export class MeshPeer {
 
   /**
    * Joins; resolves when the first routing table is in force. Rejects with what the controller said of the ticket, and with `ERR_NO_CONTROLLER` when none
-   * of the addresses answers. From then on it never gives up. `onSeat` hears of each connection to the controller and of its loss.
+   * of the addresses answers. From then on it never gives up. `onSeat` hears of each connection to the controller and of its loss, `onExpelled` that the
+   * controller will have it no more: it has left then, and what waits fails with that error.
    */
   async join(onSeat: (controller: Member | undefined) => void, onExpelled: (error: ServeError) => void): Promise<void> {
     this.#onSeat = onSeat
@@ -201,7 +208,7 @@ export class MeshPeer {
     this.#far.remove(this.#controllerId, 'this peer left')
     this.#seat?.member.link.close('the peer left')
     for (const queue of this.#queues.queues.values()) {
-      queue.failAll(() => new ServeError('ERR_CLIENT_CLOSED', 'this peer has left the mesh', { outcome: 'not-started' }))
+      queue.failAll(() => this.#leftWith)
     }
     this.#queues.close()
     await this.#init.transport.close()
@@ -243,9 +250,16 @@ export class MeshPeer {
         this.#random,
       )
     } catch (error) {
-      this.#log.error({ reason: String(error) }, 'peer.expelled')
-      this.#onExpelled(error as ServeError)
+      await this.#leaveExpelled(error as ServeError)
     }
+  }
+
+  /** It is no member any more: what it runs for the mesh ends, and nobody waits for it. */
+  async #leaveExpelled({ code, message }: ServeError): Promise<void> {
+    this.#log.error({ code, reason: message }, 'peer.expelled')
+    this.#leftWith = new ServeError(code, `this peer was sent away (${message})`, { outcome: 'not-started' })
+    this.#onExpelled(this.#leftWith)
+    await this.close(0)
   }
 
   /** The first time a connection that breaks in between is tried again a few times; whatever else goes wrong is for the caller to know. */

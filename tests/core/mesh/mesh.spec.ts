@@ -430,7 +430,7 @@ describe('a mesh', () => {
       expect(world.spread('echo')).to.deep.equal({ controller: 2, q: 1 })
       await world.advance(60_000)
       expect(Object.keys(world.hub.peers)).to.deep.equal(['q'])
-      expect(await world.codeOf(p.client.status())).to.equal('ERR_NO_CONTROLLER')
+      expect(await world.codeOf(p.client.status())).to.equal('ERR_TICKET_INVALID')
     })
   })
 })
