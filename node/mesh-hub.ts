@@ -85,7 +85,7 @@ export async function openMeshHub(
       await hub.open(
         instance.controller,
         (event) => instance.emit(event),
-        (port, member) => servePeerClient(instance, port, member, turns),
+        (port, member, hosted) => servePeerClient(instance, port, member, hosted, turns),
       )
       instance.atEnd(() => hub.close())
     },

@@ -1,4 +1,4 @@
-import { type Logger, nearestName, ServeError, type Stop } from '../base/index.ts'
+import { nearestName, ServeError, Topic } from '../base/index.ts'
 import type { RolloutOptions, RolloutResult, ServeEvent } from '../controller/index.ts'
 import type { GatewaySource, ResolvedHttpOptions } from '../gateway/index.ts'
 import type { Member, MeshPeer, TicketOptions } from '../mesh/index.ts'
@@ -11,7 +11,7 @@ import {
   requireName,
 } from '../model/index.ts'
 import type { CallPort } from '../replica/index.ts'
-import { ServeHandle } from '../router/index.ts'
+import { type CallTarget, ServeHandle } from '../router/index.ts'
 import type { BackendOptions, BackendTarget } from './client.ts'
 import { EventStream } from './event-stream.ts'
 import type { Instance } from './instance.ts'
@@ -34,16 +34,19 @@ export interface PeerInstanceInit {
 export class PeerInstance implements Instance {
   readonly #peer: MeshPeer
   readonly #init: PeerInstanceInit
-  readonly #log: Logger
   #remote: Promise<RemoteInstance> | undefined
   #gateway: OpenGateway | undefined
   #directGateway: Promise<FetchGateway> | undefined
   #ending: Promise<void> | undefined
+  /** What everything fails with since the controller has sent this peer away. */
+  #expelled: ServeError | undefined
+  readonly #events = new Topic<ServeEvent>()
+  readonly #streams = new Set<EventStream<ServeEvent>>()
+  #following: EventStream<ServeEvent> | undefined
 
   private constructor(init: PeerInstanceInit) {
     this.#init = init
     this.#peer = init.peer
-    this.#log = init.platform.log
   }
 
   /** Joins, and opens the gateway if there is to be one. Rejects as `MeshPeer.join` does; nothing is left then. */
@@ -52,7 +55,7 @@ export class PeerInstance implements Instance {
     try {
       await init.peer.join(
         (controller) => instance.#onController(controller),
-        (error) => instance.#log.error({ code: error.code, reason: error.message }, 'peer.expelled'),
+        (error) => instance.#onExpelled(error),
       )
       await instance.#openGateway()
       return instance
@@ -124,6 +127,7 @@ export class PeerInstance implements Instance {
   }
 
   getHandle(endpoint: string, missingOk: boolean): ServeHandle {
+    if (this.#expelled !== undefined) throw this.#expelled
     const { endpoints } = this.#peer.table
     if (!missingOk && !endpoints.has(requireName('endpoint name', endpoint))) {
       const near = nearestName(endpoint, endpoints.keys())
@@ -132,10 +136,11 @@ export class PeerInstance implements Instance {
         `there is no endpoint ${endpoint}${near === undefined ? '' : `; did you mean ${near}`}`,
       )
     }
-    return new ServeHandle(endpoint, this.#peer.router)
+    return new ServeHandle(endpoint, this.#target)
   }
 
   async fetch(request: Request): Promise<Response> {
+    if (this.#expelled !== undefined) throw this.#expelled
     if (this.#gateway !== undefined) return this.#gateway.fetch(request, true)
     this.#directGateway ??= this.#openDirectGateway()
     return (await this.#directGateway)(request, true)
@@ -145,24 +150,21 @@ export class PeerInstance implements Instance {
     return (await this.#controller()).status()
   }
 
-  /** Events of the controller that is connected now; they end with the connection. */
+  /** Events of the controller while one is connected; at last, if it comes to that, that this peer was sent away. */
   watch(): EventStream<ServeEvent> {
-    let stop: Stop = () => {}
-    return new EventStream((listener) => {
-      let isOver = false
-      void this.#controller()
-        .then(async (remote) => {
-          const stream = remote.watch()
-          stop = () => stream.end()
-          if (isOver) return stream.end()
-          for await (const event of stream) listener(event)
-        })
-        .catch(() => undefined)
+    const stream: EventStream<ServeEvent> = new EventStream((listener) => {
+      const stop = this.#events.on(listener)
+      if (this.#expelled !== undefined) listener(this.#toldOfExpulsion(this.#expelled))
       return () => {
-        isOver = true
         stop()
+        this.#streams.delete(stream)
+        if (this.#events.size === 0) this.#unfollow()
       }
     })
+    this.#streams.add(stream)
+    if (this.#expelled !== undefined || this.#ending !== undefined) stream.end()
+    else this.#follow()
+    return stream
   }
 
   async deploy(app: App, calledFrom: (...args: never[]) => unknown): Promise<void> {
@@ -186,8 +188,47 @@ export class PeerInstance implements Instance {
   }
 
   async #end(timeoutMs: number | undefined): Promise<void> {
+    for (const stream of [...this.#streams]) stream.end()
     await this.#gateway?.close(timeoutMs === undefined ? {} : { drainMs: timeoutMs })
     await this.#peer.close(timeoutMs)
+  }
+
+  /** Calls of a peer that was sent away go nowhere. */
+  readonly #target: CallTarget = {
+    dispatch: (call) => {
+      if (this.#expelled === undefined) this.#peer.router.dispatch(call)
+      else call.sink.fail(this.#expelled)
+    },
+  }
+
+  #onExpelled(error: ServeError): void {
+    this.#expelled = error
+    this.#remote = Promise.reject(error)
+    this.#remote.catch(() => undefined)
+    this.#events.emit(this.#toldOfExpulsion(error))
+    for (const stream of [...this.#streams]) stream.end()
+  }
+
+  #toldOfExpulsion({ code, message }: ServeError): ServeEvent {
+    const { peerId, name } = this.#peer
+    return { kind: 'peer', peerId, name, state: 'expelled', code, reason: message }
+  }
+
+  /** Passes on what the controller tells, while it is there and somebody listens. */
+  #follow(): void {
+    void this.#remote
+      ?.then(async (remote) => {
+        if (this.#events.size === 0 || this.#following !== undefined) return
+        const stream = remote.watch()
+        this.#following = stream
+        for await (const event of stream) this.#events.emit(event)
+      })
+      .catch(() => undefined)
+  }
+
+  #unfollow(): void {
+    this.#following?.end()
+    this.#following = undefined
   }
 
   #controller(): Promise<RemoteInstance> {
@@ -199,6 +240,7 @@ export class PeerInstance implements Instance {
 
   #onController(controller: Member | undefined): void {
     this.#remote = undefined
+    this.#unfollow()
     if (controller === undefined) return
     const control = this.#peer.openInstancePort()
     const whenGone = new Promise<string>((resolve) => control.onClosed(resolve))
@@ -207,6 +249,7 @@ export class PeerInstance implements Instance {
     this.#remote = remote
     // Whoever asks hears of it; nobody may.
     remote.catch(() => undefined)
+    if (this.#events.size > 0) this.#follow()
   }
 
   async #openGateway(): Promise<void> {

@@ -70,12 +70,12 @@ export interface GateOptions extends AdmissionOptions {
   readonly proof: () => string
   readonly isRevoked: (ticketId: string) => boolean
   /** Redeems a ticket and makes a credential; missing where tickets cannot be redeemed. */
-  readonly redeem?: (
-    ticket: string,
-    peerId: string,
-    wantedRoles: readonly string[] | undefined,
-  ) => Promise<{ readonly claims: CredentialClaims; readonly token: string }>
+  readonly redeem?: (ticket: string, peerId: string, wantedRoles: readonly string[] | undefined) => Promise<Issued>
+  /** Judges how old a credential may be and makes a new one; missing where none is made, and one that has ended is refused. */
+  readonly renew?: (claims: CredentialClaims) => Promise<Issued>
 }
+
+type Issued = { readonly claims: CredentialClaims; readonly token: string }
 
 /**
  * The side that was dialled. Resolves with a member whose link is open, or rejects with what the other side was told; the connection is closed then.
@@ -150,6 +150,7 @@ async function judge(
   const claims = await readCredential(hello.credential, options.mesh, options.verify)
   if (claims.peerId !== peerId) throw notValid('the credential is bound to another peer')
   if (options.isRevoked(claims.ticketId)) throw notValid('the ticket of this peer was revoked')
+  if (options.renew !== undefined) return options.renew(claims)
   requireFresh(claims, options)
   return { claims, token: undefined }
 }

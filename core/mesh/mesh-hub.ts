@@ -10,14 +10,15 @@ import type { BundleDesk } from './bundle-desk.ts'
 import type { BundleRefusal } from './bundle-intake.ts'
 import type { TravellingParts } from './bundle-parts.ts'
 import { fetchBundle, serveBundlePort } from './bundle-transfer.ts'
+import { viewOf } from './member-view.ts'
 import { MeshLedger } from './mesh-ledger.ts'
 import type { MessageCodec } from './message-codec.ts'
 import { CONTROL_PORT, INSTANCE_PORT, type OpenPeerControl, type PeerControl } from './peer-control.ts'
 import type { PeerConnection, PeerTransport } from './peer-transport.ts'
 import { nodeGone, RemoteHost } from './remote-host.ts'
 import { type MeshRole, requireRole } from './roles.ts'
-import { serveBackendPort } from './serve-backends.ts'
-import { diffTables, type TableDelta } from './table-delta.ts'
+import { BackendDoor } from './serve-backends.ts'
+import { diffTables, isSameView, type TableDelta } from './table-delta.ts'
 import type { Grant, TicketOptions, VerifySigned } from './ticket.ts'
 import type { VirtualPort } from './virtual-port.ts'
 
@@ -31,7 +32,9 @@ export interface PeerEntry {
   readonly id: string
   readonly name: string
   readonly addresses: readonly string[]
-  /** Ready replicas by backend. */
+  /** True when it may call others: of two such peers the one with the lower id dials the other, else the caller dials. */
+  readonly calls: boolean
+  /** Ready replicas by backend, as far as they concern who is told. */
   readonly ready: Readonly<Record<string, number>>
 }
 
@@ -46,6 +49,9 @@ export interface PeerStatus {
 
 /** What happens to peers, for `client.watch()`. */
 export type PeerEvent = Extract<ServeEvent, { readonly kind: 'peer' | 'bundle' }>
+
+/** Serves a peer's own client. `hosted` gives the backends of which it has replicas, or some that start. */
+export type OnInstancePort = (port: VirtualPort, member: Member, hosted: () => ReadonlySet<string>) => void
 
 /** The controller as the hub needs it. */
 export interface HubController {
@@ -78,8 +84,10 @@ interface Peer {
   ready: Readonly<Record<string, number>>
   /** Calls that began there and are not done, by backend. */
   load: Readonly<Record<string, number>>
-  /** The table it has, as far as it said so. */
+  /** What it has of the table, as far as it said so. */
   table: RoutingTable
+  /** What it may know, and of what that was worked out. */
+  seen: { readonly whole: RoutingTable; readonly hostedTags: string; readonly view: RoutingTable } | undefined
   isLeaving: boolean
   /** What it hears of the table, one after the other. */
   pushing: Promise<void>
@@ -96,10 +104,11 @@ export class MeshHub {
   readonly #turns: Turns
   readonly #log: Logger
   readonly #peers = new Map<string, Peer>()
+  readonly #door: BackendDoor
   #proof = ''
   #controller: HubController | undefined
   #onEvent: (event: PeerEvent) => void = () => {}
-  #onInstancePort: (port: VirtualPort, member: Member) => void = () => {
+  #onInstancePort: OnInstancePort = () => {
     throw new ServeError('ERR_UNSUPPORTED', 'this instance takes no clients through the mesh')
   }
   #inAdmission = 0
@@ -114,6 +123,9 @@ export class MeshHub {
     this.#turns = turns
     this.#log = log
     const { card, transport } = init
+    const table = (): RoutingTable => this.#controller?.table ?? emptyRoutingTable()
+    const queues = (): ReadonlyMap<string, BackendQueue> => this.#controller?.queues ?? new Map()
+    this.#door = new BackendDoor({ table, queues }, clock, turns)
     this.ledger.setNode({ ...toNode(transport.peerId, card, undefined), isSelf: true })
   }
 
@@ -128,11 +140,7 @@ export class MeshHub {
   }
 
   /** Opens the door. `onInstancePort` serves a peer's own client. */
-  async open(
-    controller: HubController,
-    onEvent: (event: PeerEvent) => void,
-    onInstancePort: (port: VirtualPort, member: Member) => void,
-  ): Promise<void> {
+  async open(controller: HubController, onEvent: (event: PeerEvent) => void, onInstancePort: OnInstancePort): Promise<void> {
     this.#controller = controller
     this.#onEvent = onEvent
     this.#onInstancePort = onInstancePort
@@ -151,6 +159,7 @@ export class MeshHub {
     this.#isTelling = true
     this.#turns.soon(() => {
       this.#isTelling = false
+      this.#door.refresh()
       for (const peer of this.#peers.values()) this.#pushTable(peer)
       this.#tellPeers()
       this.#unlistBundles()
@@ -240,6 +249,7 @@ export class MeshHub {
           proof: () => this.#proof,
           isRevoked: (ticketId) => authority.isRevoked(ticketId),
           redeem: (ticket, peerId, roles) => authority.redeem(ticket, peerId, roles),
+          renew: (claims) => authority.renew(claims),
           linkOptions: { codec, ...(maxMessageBytes !== undefined && { maxMessageBytes }) },
           verify,
           epochMs,
@@ -267,8 +277,8 @@ export class MeshHub {
       const controller = this.#controller
       if (controller === undefined) throw new ServeError('ERR_NO_CONTROLLER', 'the controller is not ready')
       if (port.name === CONTROL_PORT) return this.#seat(member, port)
-      if (port.name === INSTANCE_PORT) return this.#onInstancePort(port, member)
-      if (serveBackendPort(port, member, { queues: controller.queues, table: () => controller.table }, this.#turns)) return
+      if (port.name === INSTANCE_PORT) return this.#onInstancePort(port, member, () => this.#hostedOn(member))
+      if (this.#door.serve(port, member)) return
       const { bundles } = this.#init
       if (bundles !== undefined && serveBundlePort(port, member, { store: bundles.store, isListed: (digest) => bundles.isListed(digest) }))
         return
@@ -295,11 +305,12 @@ export class MeshHub {
         },
         load: (load: Readonly<Record<string, number>>) => {
           requireRole(member, 'caller', 'telling a load')
-          peer.load = typeof load === 'object' && load !== null ? load : {}
+          const { backends } = this.#viewFor(peer)
+          peer.load = Object.fromEntries(Object.entries(load ?? {}).filter(([tag]) => backends.has(tag)))
         },
         starved: (tag: string) => {
           requireRole(member, 'caller', 'waking a backend')
-          this.#controller?.wake(tag)
+          if (this.#viewFor(peer).backends.has(tag)) this.#controller?.wake(tag)
         },
         gone: ({ replicaId, end }: { readonly replicaId: string; readonly end: ReplicaEnd }) => {
           requireRole(member, 'replica', 'ending a replica')
@@ -321,6 +332,7 @@ export class MeshHub {
       ready: {},
       load: {},
       table: emptyRoutingTable(),
+      seen: undefined,
       isLeaving: false,
       pushing: Promise.resolve(),
     }
@@ -395,8 +407,8 @@ export class MeshHub {
   }
 
   async #bringUpToDate(peer: Peer): Promise<void> {
-    const table = this.#controller?.table ?? emptyRoutingTable()
-    if (peer.member.link.isGone || table.version === peer.table.version) return
+    const table = this.#viewFor(peer)
+    if (peer.member.link.isGone || isSameView(peer.table, table)) return
     let delta: TableDelta = diffTables(peer.table, table)
     if ((await peer.control.request('table', delta)) !== true) {
       delta = diffTables(emptyRoutingTable(), table)
@@ -405,26 +417,42 @@ export class MeshHub {
     peer.table = table
   }
 
+  #hostedOn({ peerId }: Member): ReadonlySet<string> {
+    return new Set(this.ledger.on(peerId).map(({ backend }) => backend))
+  }
+
+  #viewFor(peer: Peer): RoutingTable {
+    const whole = this.#controller?.table ?? emptyRoutingTable()
+    const hosted = this.#hostedOn(peer.member)
+    const hostedTags = [...hosted].join()
+    if (peer.seen?.whole !== whole || peer.seen.hostedTags !== hostedTags) {
+      peer.seen = { whole, hostedTags, view: viewOf(whole, peer.member, hosted) }
+    }
+    return peer.seen.view
+  }
+
   #tellPeers(): void {
     const entries = this.#entries()
-    for (const [id, { control, member }] of this.#peers) {
-      // Only callers need to know who has what.
-      if (member.roles.includes('caller'))
-        control.tell(
-          'peers',
-          entries.filter((entry) => entry.id !== id),
-        )
+    for (const [id, peer] of this.#peers) {
+      // Only callers need to know who has what, and of that what they may call.
+      if (!peer.member.roles.includes('caller')) continue
+      const { backends } = this.#viewFor(peer)
+      const seen = (ready: PeerEntry['ready']): PeerEntry['ready'] =>
+        Object.fromEntries(Object.entries(ready).filter(([tag]) => backends.has(tag)))
+      const others = entries.filter((entry) => entry.id !== id).map((entry) => ({ ...entry, ready: seen(entry.ready) }))
+      peer.control.tell('peers', others)
     }
   }
 
   #entries(): PeerEntry[] {
     const here: Record<string, number> = {}
     for (const [tag, queue] of this.#controller?.queues ?? []) if (queue.readyHere > 0) here[tag] = queue.readyHere
-    const self = { id: this.peerId, name: this.#init.card.name, addresses: this.#init.transport.addresses, ready: here }
+    const self = { id: this.peerId, name: this.#init.card.name, addresses: this.#init.transport.addresses, calls: true, ready: here }
     const others = [...this.#peers].map(([id, { member, ready }]) => ({
       id,
       name: member.card.name,
       addresses: member.card.addresses,
+      calls: member.roles.includes('caller'),
       ready,
     }))
     return [self, ...others]

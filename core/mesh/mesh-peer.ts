@@ -14,7 +14,7 @@ import { QueueMap } from './queue-map.ts'
 import { keepConnected, redialBoundMs } from './redial.ts'
 import { ReplicaRoom } from './replica-room.ts'
 import { type MeshRole, requireRole } from './roles.ts'
-import { serveBackendPort } from './serve-backends.ts'
+import { BackendDoor } from './serve-backends.ts'
 import { applyDelta, type TableDelta } from './table-delta.ts'
 import { readCredential, type TicketClaims, type VerifySigned } from './ticket.ts'
 import type { VirtualPort } from './virtual-port.ts'
@@ -76,6 +76,7 @@ export class MeshPeer {
   readonly #queues: QueueMap
   readonly #room: ReplicaRoom
   readonly #far: FarLanes
+  readonly #door: BackendDoor
   readonly #intake: BundleIntake | undefined
   readonly #abort = new AbortController()
   /** Links to other peers, by id, and what keeps dialling them. */
@@ -94,6 +95,8 @@ export class MeshPeer {
   #isTelling = false
   #onSeat: (seat: Member | undefined) => void = () => {}
   #onExpelled: (error: ServeError) => void = () => {}
+  /** What calls hear that wait when this peer leaves. */
+  #leftWith = new ServeError('ERR_CLIENT_CLOSED', 'this peer has left the mesh', { outcome: 'not-started' })
 
   constructor(init: MeshPeerInit, clock: Clock, turns: Turns, random: Random, log: Logger) {
     this.#init = init
@@ -107,6 +110,7 @@ export class MeshPeer {
     this.#queues = new QueueMap({ onOverdue: (lane) => void this.#room.probe(lane), onStarved }, clock, turns, random)
     this.router = new Router(this.#queues.queues, random)
     this.#far = new FarLanes(this.#queues.queues, clock)
+    this.#door = new BackendDoor({ queues: () => this.#queues.queues, table: () => this.router.table }, clock, turns)
     const router: CallTarget = this.router
     this.#intake =
       init.bundles === undefined
@@ -147,6 +151,10 @@ export class MeshPeer {
     return this.#entries
   }
 
+  get name(): string {
+    return this.#init.card.name
+  }
+
   get peerId(): string {
     return this.#init.transport.peerId
   }
@@ -158,7 +166,8 @@ export class MeshPeer {
 
   /**
    * Joins; resolves when the first routing table is in force. Rejects with what the controller said of the ticket, and with `ERR_NO_CONTROLLER` when none
-   * of the addresses answers. From then on it never gives up. `onSeat` hears of each connection to the controller and of its loss.
+   * of the addresses answers. From then on it never gives up. `onSeat` hears of each connection to the controller and of its loss, `onExpelled` that the
+   * controller will have it no more: it has left then, and what waits fails with that error.
    */
   async join(onSeat: (controller: Member | undefined) => void, onExpelled: (error: ServeError) => void): Promise<void> {
     this.#onSeat = onSeat
@@ -199,7 +208,7 @@ export class MeshPeer {
     this.#far.remove(this.#controllerId, 'this peer left')
     this.#seat?.member.link.close('the peer left')
     for (const queue of this.#queues.queues.values()) {
-      queue.failAll(() => new ServeError('ERR_CLIENT_CLOSED', 'this peer has left the mesh', { outcome: 'not-started' }))
+      queue.failAll(() => this.#leftWith)
     }
     this.#queues.close()
     await this.#init.transport.close()
@@ -241,9 +250,16 @@ export class MeshPeer {
         this.#random,
       )
     } catch (error) {
-      this.#log.error({ reason: String(error) }, 'peer.expelled')
-      this.#onExpelled(error as ServeError)
+      await this.#leaveExpelled(error as ServeError)
     }
+  }
+
+  /** It is no member any more: what it runs for the mesh ends, and nobody waits for it. */
+  async #leaveExpelled({ code, message }: ServeError): Promise<void> {
+    this.#log.error({ code, reason: message }, 'peer.expelled')
+    this.#leftWith = new ServeError(code, `this peer was sent away (${message})`, { outcome: 'not-started' })
+    this.#onExpelled(this.#leftWith)
+    await this.close(0)
   }
 
   /** The first time a connection that breaks in between is tried again a few times; whatever else goes wrong is for the caller to know. */
@@ -368,6 +384,7 @@ export class MeshPeer {
     this.#queues.follow(table)
     for (const name of before.endpoints.keys()) if (!table.endpoints.has(name)) this.#failCallsOf(name)
     this.#far.refresh()
+    this.#door.refresh()
     return true
   }
 
@@ -386,13 +403,13 @@ export class MeshPeer {
     for (const { link, ticketId } of this.#others.values()) if (this.#revoked.has(ticketId)) link.close('its ticket was revoked')
   }
 
-  /** Links to all others that have replicas are kept; of two peers the one with the lower id dials. */
+  /** Links to all others that are told of are kept; of two callers the one with the lower id dials, else the caller. */
   #takePeers(entries: readonly PeerEntry[]): void {
     this.#entries = entries
-    for (const { id, ready } of entries) {
+    for (const { id, ready, calls } of entries) {
       const link = id === this.#controllerId ? this.#seat?.member.link : this.#others.get(id)?.link
       if (link !== undefined) this.#far.set(id, link, ready)
-      else if (id !== this.#controllerId && this.peerId < id && !this.#dialling.has(id)) void this.#keepDialling(id)
+      else if (id !== this.#controllerId && (!calls || this.peerId < id) && !this.#dialling.has(id)) void this.#keepDialling(id)
     }
     for (const [id, dial] of this.#dialling) if (!entries.some((entry) => entry.id === id)) dial.abort(new Error('the peer is gone'))
   }
@@ -438,7 +455,7 @@ export class MeshPeer {
   }
 
   #takePort(port: VirtualPort, member: Member): void {
-    if (serveBackendPort(port, member, { queues: this.#queues.queues, table: () => this.router.table }, this.#turns)) return
+    if (this.#door.serve(port, member)) return
     const intake = this.#intake
     if (intake !== undefined && serveBundlePort(port, member, { store: intake.store, isListed: (digest) => intake.isListed(digest) }))
       return

@@ -114,7 +114,7 @@ class MeshRun {
       this.#hub.open(
         instance.controller,
         (event) => instance.emit(event),
-        (port, member) => servePeerClient(instance, port, member, testTurns()),
+        (port, member, hosted) => servePeerClient(instance, port, member, hosted, testTurns()),
       ),
     )
     this.#tableOf = () => instance.controller.table

@@ -5,6 +5,8 @@ import { resolveHttpOptions } from '../../core/gateway/index.ts'
 import {
   type BundleDesk,
   type BundleIntakeOptions,
+  type Entered,
+  type EnterOptions,
   enter,
   type Member,
   MemoryNetwork,
@@ -14,6 +16,7 @@ import {
   type MeshRole,
   type MeshSigner,
   type PeekClaims,
+  type PeerConnection,
   readTicket,
   type TicketOptions,
   type VerifySigned,
@@ -29,6 +32,15 @@ export interface WorldPeer {
   readonly client: Client
   readonly peer: MeshPeer
   readonly host: MortalHost
+}
+
+/** A member that says what a test makes it say. */
+export interface Stranger {
+  /** The controller, for it. */
+  readonly member: Member
+  readonly control: ControlChannel
+  /** Goes to another peer by its credential. */
+  meet(peer: string): Promise<Member>
 }
 
 export interface JoinWorld {
@@ -100,7 +112,7 @@ export class MeshWorld {
     await world.hub.open(
       instance.controller,
       (event) => instance.emit(event),
-      (port, member) => servePeerClient(instance, port, member, testTurns()),
+      (port, member, hosted) => servePeerClient(instance, port, member, hosted, testTurns()),
     )
     world.client = new Client(instance)
     return world
@@ -154,9 +166,10 @@ export class MeshWorld {
   }
 
   /** A member that says what the test makes it say. */
-  async stranger(name: string, options: JoinWorld = {}): Promise<{ readonly member: Member; readonly control: ControlChannel }> {
+  async stranger(name: string, options: JoinWorld = {}): Promise<Stranger> {
     const ticket = await this.client.createTicket(options.ticket)
-    const connection = await this.network.join(name).dial('memory/controller', new AbortController().signal)
+    const transport = this.network.join(name)
+    const dial = (peer: string): Promise<PeerConnection> => transport.dial(`memory/${peer}`, new AbortController().signal)
     const card = {
       name,
       runtime: 'node',
@@ -174,10 +187,11 @@ export class MeshWorld {
       verify,
       epochMs,
       mesh: SIGNER.publicKey,
-      pass: { ticket },
       roles: options.roles,
     }
-    const { member } = await this.drive(enter(connection, init, this.clock, testTurns()))
+    const come = async (peer: string, pass: EnterOptions['pass']): Promise<Entered> =>
+      this.drive(enter(await dial(peer), { ...init, pass }, this.clock, testTurns()))
+    const { member, credential = '' } = await come('controller', { ticket })
     const description = { form: 'function', methods: [], batchMethods: [], hasReconfigure: false, hasCheckHealth: false }
     const requests = new Map<string, () => unknown>([
       ['table', () => true],
@@ -187,7 +201,7 @@ export class MeshWorld {
     const control = new ControlChannel(member.link.openPort('control'), { requests, told: new Map() })
     await this.drive(control.request('enter', { replicas: [] }))
     await this.settle()
-    return { member, control }
+    return { member, control, meet: async (peer) => (await come(peer, { credential })).member }
   }
 
   /** Which node each replica of a backend runs on. */
