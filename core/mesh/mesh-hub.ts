@@ -14,6 +14,7 @@ import { MeshLedger } from './mesh-ledger.ts'
 import type { MessageCodec } from './message-codec.ts'
 import { CONTROL_PORT, INSTANCE_PORT, type OpenPeerControl, type PeerControl } from './peer-control.ts'
 import type { PeerConnection, PeerTransport } from './peer-transport.ts'
+import { DEFAULT_MAX_RELAYED, Relay, type RelayCounts } from './relay.ts'
 import { nodeGone, RemoteHost } from './remote-host.ts'
 import { type MeshRole, requireRole } from './roles.ts'
 import { serveBackendPort } from './serve-backends.ts'
@@ -33,6 +34,8 @@ export interface PeerEntry {
   readonly addresses: readonly string[]
   /** Ready replicas by backend. */
   readonly ready: Readonly<Record<string, number>>
+  /** It passes on what goes between two others. */
+  readonly relays?: boolean
 }
 
 /** A peer as `status` shows it. */
@@ -62,6 +65,8 @@ export interface MeshHubInit {
   readonly card: Omit<PeerCard, 'addresses'>
   readonly codec: MessageCodec
   readonly maxMessageBytes?: number | undefined
+  /** Connections between peers that this node passes on. @default 64 */
+  readonly maxRelayed?: number | undefined
   readonly verify: VerifySigned
   readonly openControl: OpenPeerControl
   /** Milliseconds since 1970. */
@@ -96,6 +101,7 @@ export class MeshHub {
   readonly #turns: Turns
   readonly #log: Logger
   readonly #peers = new Map<string, Peer>()
+  readonly #relay: Relay
   #proof = ''
   #controller: HubController | undefined
   #onEvent: (event: PeerEvent) => void = () => {}
@@ -113,7 +119,8 @@ export class MeshHub {
     this.#clock = clock
     this.#turns = turns
     this.#log = log
-    const { card, transport } = init
+    const { card, transport, maxRelayed = DEFAULT_MAX_RELAYED } = init
+    this.#relay = new Relay({ maxRelayed, linkTo: (id) => this.#peers.get(id)?.member.link })
     this.ledger.setNode({ ...toNode(transport.peerId, card, undefined), isSelf: true })
   }
 
@@ -195,6 +202,11 @@ export class MeshHub {
     )
   }
 
+  /** What this node passes on between peers. */
+  get relayed(): RelayCounts {
+    return this.#relay.counts
+  }
+
   /** Version of the routing table that peers should have. */
   get tableVersion(): number {
     return this.#controller?.table.version ?? 0
@@ -268,6 +280,7 @@ export class MeshHub {
       if (controller === undefined) throw new ServeError('ERR_NO_CONTROLLER', 'the controller is not ready')
       if (port.name === CONTROL_PORT) return this.#seat(member, port)
       if (port.name === INSTANCE_PORT) return this.#onInstancePort(port, member)
+      if (this.#relay.takePort(port, member)) return
       if (serveBackendPort(port, member, { queues: controller.queues, table: () => controller.table }, this.#turns)) return
       const { bundles } = this.#init
       if (bundles !== undefined && serveBundlePort(port, member, { store: bundles.store, isListed: (digest) => bundles.isListed(digest) }))
@@ -426,6 +439,7 @@ export class MeshHub {
       name: member.card.name,
       addresses: member.card.addresses,
       ready,
+      ...(member.card.relays === true && { relays: true }),
     }))
     return [self, ...others]
   }
