@@ -1,7 +1,7 @@
 import { type InstancePlatform, LocalInstance } from '../core/api/index.ts'
 import { type ResolvedHttpOptions, resolveHttpOptions } from '../core/gateway/index.ts'
 import { FileStateStore } from './file-store.ts'
-import type { MeshOptions } from './mesh-hub.ts'
+import type { MeshOptions, OpenHub } from './mesh-hub.ts'
 
 export interface LocalStartOptions {
   readonly name: string
@@ -20,10 +20,11 @@ export async function startLocal(options: LocalStartOptions, platform: InstanceP
   const { name, http, fetchOptions = http ?? resolveHttpOptions({}), storage: folder } = options
   const store = folder === undefined ? undefined : await FileStateStore.open(folder)
   const storage = folder === undefined || store === undefined ? undefined : { folder, store }
-  let mesh: Awaited<ReturnType<typeof import('./mesh-hub.ts').openMeshHub>> | undefined
+  let mesh: OpenHub | undefined
   try {
     if (options.mesh !== undefined) mesh = await (await import('./mesh-hub.ts')).openMeshHub(options.mesh, name, platform, storage)
-    const instance = await LocalInstance.start({ name, http, fetchOptions, store: mesh?.store ?? store, mesh: mesh?.hub }, platform)
+    const init = { name, http, fetchOptions, store: mesh?.store ?? store, mesh: mesh?.hub }
+    const instance = await LocalInstance.start(init, mesh?.platform ?? platform)
     await mesh?.openDoor(instance)
     return instance
   } catch (error) {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { msgpackCodec } from '../core/adapters/codec/index.ts'
 import { meshKey, peekClaims, verifySigned } from '../core/adapters/tickets/index.ts'
-import { ControlChannel, type InstancePlatform, type LocalInstance, servePeerClient } from '../core/api/index.ts'
+import { ControlChannel, type InstancePlatform, type LocalInstance, relayedText, servePeerClient } from '../core/api/index.ts'
 import { type Logger, nearestName, ServeError } from '../core/base/index.ts'
 import type { StateStore } from '../core/controller/index.ts'
 import { BundleDesk, MeshAuthority, MeshHub, TicketBook } from '../core/mesh/index.ts'
@@ -18,15 +18,26 @@ export interface MeshOptions {
   readonly announce?: readonly string[]
   /** Longest message between peers in bytes. 65536 or more. @default 33554432 */
   readonly maxMessageBytes?: number
+  /**
+   * Connections between two other peers that this node passes on, because they cannot reach each other; it can read none of them, and each may hold one
+   * megabyte of it. 0: none. @default 64 with `start`, 0 with `join`
+   */
+  readonly maxRelayed?: number
 }
 
 /** TCP and WebSocket on free ports of every interface. */
 const LAN: readonly string[] = ['/ip4/0.0.0.0/tcp/0', '/ip4/0.0.0.0/tcp/0/ws']
 
-const MESH_OPTIONS = ['listen', 'announce', 'maxMessageBytes'] as const
+const MESH_OPTIONS = ['listen', 'announce', 'maxMessageBytes', 'maxRelayed'] as const
 
-/** What `start({ mesh })` may be. `ERR_INVALID_CONFIG`. */
-export function resolveMeshOptions(given: boolean | 'lan' | MeshOptions): Required<Omit<MeshOptions, 'maxMessageBytes'>> & MeshOptions {
+const LEAST = { maxMessageBytes: 65_536, maxRelayed: 0 } as const
+
+/** {@link MeshOptions} in which addresses are filled in. */
+export type ResolvedMeshOptions = Required<Pick<MeshOptions, 'listen' | 'announce'>> & MeshOptions
+
+/** What `start({ mesh })` and `join(ticket, { mesh })` may be. `ERR_INVALID_CONFIG`. */
+export function resolveMeshOptions(given: boolean | 'lan' | MeshOptions, what = 'start'): ResolvedMeshOptions {
+  const invalid = (why: string): ServeError => new ServeError('ERR_INVALID_CONFIG', `${what}: option mesh ${why}`)
   if (given === 'lan') return { listen: LAN, announce: [] }
   if (given === true) return { listen: LOOPBACK, announce: [] }
   if (typeof given !== 'object' || given === null) throw invalid(`must be true, 'lan' or an object, got ${String(given)}`)
@@ -35,14 +46,38 @@ export function resolveMeshOptions(given: boolean | 'lan' | MeshOptions): Requir
     const near = nearestName(name, MESH_OPTIONS)
     throw invalid(`has no option ${name}${near === undefined ? '' : `; did you mean ${near}`}`)
   }
-  const { listen = LOOPBACK, announce = [], maxMessageBytes } = given
+  const { listen = LOOPBACK, announce = [], ...limits } = given
   if (![listen, announce].every((list) => Array.isArray(list) && list.every((address) => typeof address === 'string'))) {
     throw invalid('listen and announce must be lists of multiaddrs')
   }
-  if (maxMessageBytes !== undefined && !(Number.isInteger(maxMessageBytes) && maxMessageBytes >= 65_536)) {
-    throw invalid(`maxMessageBytes must be an integer of 65536 or more, got ${String(maxMessageBytes)}`)
+  for (const [name, least] of Object.entries(LEAST)) {
+    const value = limits[name as keyof typeof limits]
+    if (value === undefined || (Number.isInteger(value) && value >= least)) continue
+    throw invalid(`${name} must be an integer of ${least} or more, got ${String(value)}`)
   }
-  return { listen, announce, ...(maxMessageBytes !== undefined && { maxMessageBytes }) }
+  return { listen, announce, ...limits }
+}
+
+/** A gateway whose metrics tell of the mesh as well. */
+function withMeshMetrics(platform: InstancePlatform, hub: MeshHub): InstancePlatform {
+  const { openGateway } = platform
+  if (openGateway === undefined) return platform
+  return {
+    ...platform,
+    openGateway: (source, ...more) => {
+      const metrics = async (): Promise<string> => `${await source.metrics?.()}${relayedText(hub.relayed)}`
+      return openGateway({ ...source, metrics }, ...more)
+    },
+  }
+}
+
+/** The mesh side of an instance that is about to start. */
+export interface OpenHub {
+  readonly hub: MeshHub
+  readonly store: StateStore | undefined
+  /** What the instance starts on. */
+  readonly platform: InstancePlatform
+  openDoor(instance: LocalInstance): Promise<void>
 }
 
 /**
@@ -52,10 +87,11 @@ export function resolveMeshOptions(given: boolean | 'lan' | MeshOptions): Requir
 export async function openMeshHub(
   given: true | 'lan' | MeshOptions,
   name: string,
-  { clock, turns, random, log, resources, readBytes }: InstancePlatform,
+  platform: InstancePlatform,
   storage?: InstanceStorage,
-): Promise<{ readonly hub: MeshHub; readonly store: StateStore | undefined; openDoor(instance: LocalInstance): Promise<void> }> {
-  const { listen, announce, maxMessageBytes } = resolveMeshOptions(given)
+): Promise<OpenHub> {
+  const { clock, turns, random, log, resources, readBytes } = platform
+  const { listen, announce, maxMessageBytes, maxRelayed } = resolveMeshOptions(given)
   const kept = storage === undefined ? undefined : await MeshStorage.open(storage)
   const epochMs = (): number => Date.now()
   const book = new TicketBook({ epochMs, kept: kept?.kept, keep: kept === undefined ? undefined : (edits) => kept.store.put(edits) })
@@ -69,6 +105,7 @@ export async function openMeshHub(
       card: { name, runtime: 'node', incarnation: randomUUID(), resources, machine: hostname(), labels: {}, isolations: [] },
       codec: msgpackCodec(),
       maxMessageBytes,
+      maxRelayed,
       verify: verifySigned,
       openControl: (port, handlers) => new ControlChannel(port, handlers),
       epochMs,
@@ -81,6 +118,7 @@ export async function openMeshHub(
   return {
     hub,
     store: kept?.store,
+    platform: withMeshMetrics(platform, hub),
     async openDoor(instance) {
       await hub.open(
         instance.controller,
@@ -108,5 +146,3 @@ async function listenAgain(options: MeshListenOptions, kept: MeshStorage | undef
   await kept?.noteListened(listen, fresh.listened)
   return fresh
 }
-
-const invalid = (why: string): ServeError => new ServeError('ERR_INVALID_CONFIG', `start: option mesh ${why}`)

@@ -8,14 +8,14 @@ import { type HttpOptions, resolveHttpOptions } from '../core/gateway/index.ts'
 import { MeshPeer, type MeshRole, readTicket } from '../core/mesh/index.ts'
 import type { ReplicaCode } from '../core/replica/index.ts'
 import { openBundleStore } from './bundle-shelf.ts'
-import { LOOPBACK, openMeshTransport } from './mesh-libp2p.ts'
+import { type MeshOptions, resolveMeshOptions } from './mesh-hub.ts'
+import { openMeshTransport } from './mesh-libp2p.ts'
 
 export interface JoinMeshOptions {
   readonly name: string
   readonly roles: readonly MeshRole[] | undefined
   readonly labels: Readonly<Record<string, string>>
-  readonly listen: readonly string[] | undefined
-  readonly announce: readonly string[]
+  readonly mesh: MeshOptions
   readonly http: HttpOptions | undefined
   /** Set: it takes no code from others and runs this, by backend. */
   readonly named: ReadonlyMap<string, ReplicaCode> | undefined
@@ -23,7 +23,8 @@ export interface JoinMeshOptions {
 
 /** Joins the mesh of a ticket, whose signature is checked before anything is dialled or listened on. */
 export async function joinMesh(ticket: string, options: JoinMeshOptions, platform: InstancePlatform): Promise<PeerInstance> {
-  const { name, roles, labels, listen = LOOPBACK, announce } = options
+  const { name, roles, labels } = options
+  const { listen, announce, maxMessageBytes, maxRelayed } = resolveMeshOptions(options.mesh, 'join')
   const http = options.http === undefined ? undefined : resolveHttpOptions(options.http)
   const claims = await readTicket(ticket, verifySigned, peekClaims)
   if (http !== undefined && !(roles ?? claims.roles).includes('gateway')) {
@@ -39,6 +40,8 @@ export async function joinMesh(ticket: string, options: JoinMeshOptions, platfor
       card: { name, runtime: 'node', incarnation: randomUUID(), resources, machine: hostname(), labels },
       hosts: platform.hosts,
       codec: msgpackCodec(),
+      maxMessageBytes,
+      maxRelayed,
       verify: verifySigned,
       openControl: (port, handlers) => new ControlChannel(port, handlers),
       epochMs: () => Date.now(),

@@ -281,6 +281,7 @@ export class PeerInstance implements Instance {
       status: () => this.status(),
       isReady: () => peer.table.version > 0,
       answersByStatus: () => this.#gateway?.gateway?.answersByStatus() ?? new Map(),
+      relayed: () => peer.relayed,
     })
   }
 }

@@ -30,6 +30,8 @@ export interface PeerCard {
   readonly isolations: readonly string[]
   /** Backends whose code it has from its owner, when it takes no code from others. */
   readonly onlyBackends?: readonly string[] | undefined
+  /** It passes on what goes between two others. */
+  readonly relays?: boolean
 }
 
 /** The other end of a link, with what its credential grants. */
@@ -272,6 +274,7 @@ function toCard(card: unknown): PeerCard {
     }),
     labels: Object.freeze(Object.fromEntries(Object.entries(record(given.labels)).map(([name, value]) => [name, text(value)]))),
     isolations: texts(given.isolations),
+    ...(given.relays === true && { relays: true }),
     ...(Array.isArray(given.onlyBackends) && { onlyBackends: given.onlyBackends.slice(0, 1_000).map(text) }),
   })
 }

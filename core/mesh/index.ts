@@ -47,7 +47,8 @@ export { MeshLedger } from './mesh-ledger.ts'
 export { MeshPeer, type MeshPeerInit } from './mesh-peer.ts'
 export type { MessageCodec } from './message-codec.ts'
 export { CONTROL_PORT, INSTANCE_PORT, type OpenPeerControl, type PeerControl, type PeerControlHandlers } from './peer-control.ts'
-export type { ByteChannel, ChannelReader, PeerConnection, PeerTransport } from './peer-transport.ts'
+export type { ByteChannel, ChannelEnds, ChannelReader, PeerConnection, PeerTransport } from './peer-transport.ts'
+export { PortChannel } from './port-channel.ts'
 export {
   keepConnected,
   REDIAL_FIRST_MS,
@@ -57,6 +58,8 @@ export {
   redialBoundMs,
   redialDelayMs,
 } from './redial.ts'
+export { DEFAULT_MAX_RELAYED, Relay, type RelayCounts, type RelayOptions } from './relay.ts'
+export { RelayedWays } from './relayed-ways.ts'
 export { isMeshRole, MESH_ROLES, type MeshRole, requireRole } from './roles.ts'
 export { TableFollower, type TablePush, type TableTaken } from './stamped-table.ts'
 export { applyDelta, diffTables, isSameView, type TableDelta } from './table-delta.ts'

@@ -15,6 +15,7 @@ import { MeshLedger } from './mesh-ledger.ts'
 import type { MessageCodec } from './message-codec.ts'
 import { CONTROL_PORT, INSTANCE_PORT, type OpenPeerControl, type PeerControl } from './peer-control.ts'
 import type { PeerConnection, PeerTransport } from './peer-transport.ts'
+import { DEFAULT_MAX_RELAYED, Relay, type RelayCounts } from './relay.ts'
 import { nodeGone, RemoteHost } from './remote-host.ts'
 import { type MeshRole, requireRole } from './roles.ts'
 import { BackendDoor } from './serve-backends.ts'
@@ -32,10 +33,10 @@ export interface PeerEntry {
   readonly id: string
   readonly name: string
   readonly addresses: readonly string[]
-  /** True when it may call others: of two such peers the one with the lower id dials the other, else the caller dials. */
-  readonly calls: boolean
   /** Ready replicas by backend, as far as they concern who is told. */
   readonly ready: Readonly<Record<string, number>>
+  /** It passes on what goes between two others. */
+  readonly relays?: boolean
 }
 
 /** A peer as `status` shows it. */
@@ -68,6 +69,8 @@ export interface MeshHubInit {
   readonly card: Omit<PeerCard, 'addresses'>
   readonly codec: MessageCodec
   readonly maxMessageBytes?: number | undefined
+  /** Connections between peers that this node passes on. @default 64 */
+  readonly maxRelayed?: number | undefined
   readonly verify: VerifySigned
   readonly openControl: OpenPeerControl
   /** Milliseconds since 1970. */
@@ -105,6 +108,7 @@ export class MeshHub {
   readonly #log: Logger
   readonly #peers = new Map<string, Peer>()
   readonly #door: BackendDoor
+  readonly #relay: Relay
   #proof = ''
   #controller: HubController | undefined
   #onEvent: (event: PeerEvent) => void = () => {}
@@ -122,10 +126,11 @@ export class MeshHub {
     this.#clock = clock
     this.#turns = turns
     this.#log = log
-    const { card, transport } = init
+    const { card, transport, maxRelayed = DEFAULT_MAX_RELAYED } = init
     const table = (): RoutingTable => this.#controller?.table ?? emptyRoutingTable()
     const queues = (): ReadonlyMap<string, BackendQueue> => this.#controller?.queues ?? new Map()
     this.#door = new BackendDoor({ table, queues }, clock, turns)
+    this.#relay = new Relay({ maxRelayed, linkTo: (id) => this.#peers.get(id)?.member.link })
     this.ledger.setNode({ ...toNode(transport.peerId, card, undefined), isSelf: true })
   }
 
@@ -204,6 +209,11 @@ export class MeshHub {
     )
   }
 
+  /** What this node passes on between peers. */
+  get relayed(): RelayCounts {
+    return this.#relay.counts
+  }
+
   /** Version of the routing table that peers should have. */
   get tableVersion(): number {
     return this.#controller?.table.version ?? 0
@@ -278,6 +288,7 @@ export class MeshHub {
       if (controller === undefined) throw new ServeError('ERR_NO_CONTROLLER', 'the controller is not ready')
       if (port.name === CONTROL_PORT) return this.#seat(member, port)
       if (port.name === INSTANCE_PORT) return this.#onInstancePort(port, member, () => this.#hostedOn(member))
+      if (this.#relay.takePort(port, member)) return
       if (this.#door.serve(port, member)) return
       const { bundles } = this.#init
       if (bundles !== undefined && serveBundlePort(port, member, { store: bundles.store, isListed: (digest) => bundles.isListed(digest) }))
@@ -447,13 +458,13 @@ export class MeshHub {
   #entries(): PeerEntry[] {
     const here: Record<string, number> = {}
     for (const [tag, queue] of this.#controller?.queues ?? []) if (queue.readyHere > 0) here[tag] = queue.readyHere
-    const self = { id: this.peerId, name: this.#init.card.name, addresses: this.#init.transport.addresses, calls: true, ready: here }
+    const self = { id: this.peerId, name: this.#init.card.name, addresses: this.#init.transport.addresses, ready: here }
     const others = [...this.#peers].map(([id, { member, ready }]) => ({
       id,
       name: member.card.name,
       addresses: member.card.addresses,
-      calls: member.roles.includes('caller'),
       ready,
+      ...(member.card.relays === true && { relays: true }),
     }))
     return [self, ...others]
   }

@@ -9,9 +9,11 @@ import { FarLanes } from './far-lanes.ts'
 import type { PeerEntry } from './mesh-hub.ts'
 import type { MessageCodec } from './message-codec.ts'
 import { CONTROL_PORT, INSTANCE_PORT, type OpenPeerControl, type PeerControl } from './peer-control.ts'
+import { PeerLinks } from './peer-links.ts'
 import type { PeerConnection, PeerTransport } from './peer-transport.ts'
 import { QueueMap } from './queue-map.ts'
 import { keepConnected, redialBoundMs } from './redial.ts'
+import { Relay, type RelayCounts } from './relay.ts'
 import { ReplicaRoom } from './replica-room.ts'
 import { type MeshRole, requireRole } from './roles.ts'
 import { BackendDoor } from './serve-backends.ts'
@@ -48,6 +50,8 @@ export interface MeshPeerInit {
   readonly hosts: ReadonlyMap<string, ReplicaHost>
   readonly codec: MessageCodec
   readonly maxMessageBytes?: number | undefined
+  /** Connections between other peers that this one passes on. @default 0: none */
+  readonly maxRelayed?: number | undefined
   readonly verify: VerifySigned
   readonly openControl: OpenPeerControl
   /** Milliseconds since 1970. */
@@ -79,10 +83,8 @@ export class MeshPeer {
   readonly #door: BackendDoor
   readonly #intake: BundleIntake | undefined
   readonly #abort = new AbortController()
-  /** Links to other peers, by id, and what keeps dialling them. */
-  readonly #others = new Map<string, Member>()
-  readonly #dialling = new Map<string, AbortController>()
-  readonly #stops: Stop[] = []
+  readonly #relay: Relay
+  #links: PeerLinks | undefined
   #entries: readonly PeerEntry[] = []
   #revoked: ReadonlySet<string> = new Set()
   #credential = ''
@@ -124,6 +126,7 @@ export class MeshPeer {
             clock,
             log,
           )
+    this.#relay = new Relay({ maxRelayed: init.maxRelayed ?? 0, linkTo: (id) => this.#links?.get(id)?.link })
     this.#room = new ReplicaRoom(
       {
         hosts: this.#intake?.over(init.hosts) ?? init.hosts,
@@ -159,6 +162,16 @@ export class MeshPeer {
     return this.#init.transport.peerId
   }
 
+  /** What this peer passes on between others. */
+  get relayed(): RelayCounts {
+    return this.#relay.counts
+  }
+
+  /** The peer through which another one is reached; undefined for a direct link or none. */
+  viaOf(peerId: string): string | undefined {
+    return this.#links?.viaOf(peerId)
+  }
+
   /** Smoothed time to the controller and back; undefined while it is away. */
   get controllerRttMs(): number | undefined {
     return this.#seat?.member.link.rttMs
@@ -172,7 +185,7 @@ export class MeshPeer {
   async join(onSeat: (controller: Member | undefined) => void, onExpelled: (error: ServeError) => void): Promise<void> {
     this.#onSeat = onSeat
     this.#onExpelled = onExpelled
-    this.#stops.push(this.#init.transport.onConnection((connection) => void this.#greet(connection)))
+    this.#links = this.#openLinks()
     const { whenGone } = await this.#connectFirst()
     void this.#stayConnected(whenGone)
   }
@@ -197,14 +210,9 @@ export class MeshPeer {
       timeUp.abort(new Error('left'))
     }
     this.#abort.abort(new ServeError('ERR_CLIENT_CLOSED', 'the peer left'))
-    for (const stop of this.#stops.splice(0)) stop()
     this.#stopLoad()
     await this.#room.close(timeoutMs)
-    for (const dial of this.#dialling.values()) dial.abort(new Error('left'))
-    for (const [id, { link }] of this.#others) {
-      this.#far.remove(id, 'this peer left')
-      link.close('the peer left')
-    }
+    this.#links?.close('the peer left')
     this.#far.remove(this.#controllerId, 'this peer left')
     this.#seat?.member.link.close('the peer left')
     for (const queue of this.#queues.queues.values()) {
@@ -223,7 +231,8 @@ export class MeshPeer {
   get #card(): PeerCard {
     const { card, transport, hosts, bundles } = this.#init
     const only = bundles?.named === undefined ? {} : { onlyBackends: [...bundles.named.keys()] }
-    return { ...card, addresses: transport.addresses, isolations: [...hosts.keys()], ...only }
+    const relays = (this.#init.maxRelayed ?? 0) > 0 ? { relays: true } : {}
+    return { ...card, addresses: transport.addresses, isolations: [...hosts.keys()], ...only, ...relays }
   }
 
   get #common() {
@@ -400,61 +409,57 @@ export class MeshPeer {
 
   #takeRevoked(ids: readonly string[]): void {
     this.#revoked = new Set(ids)
-    for (const { link, ticketId } of this.#others.values()) if (this.#revoked.has(ticketId)) link.close('its ticket was revoked')
+    for (const { link, ticketId } of this.#links?.members ?? []) if (this.#revoked.has(ticketId)) link.close('its ticket was revoked')
   }
 
-  /** Links to all others that are told of are kept; of two callers the one with the lower id dials, else the caller. */
+  /** Links to all others that have replicas are kept, and to those that pass on what goes to others. */
   #takePeers(entries: readonly PeerEntry[]): void {
     this.#entries = entries
-    for (const { id, ready, calls } of entries) {
-      const link = id === this.#controllerId ? this.#seat?.member.link : this.#others.get(id)?.link
+    for (const { id, ready, relays } of entries) {
+      const link = id === this.#controllerId ? this.#seat?.member.link : this.#links?.get(id)?.link
       if (link !== undefined) this.#far.set(id, link, ready)
-      else if (id !== this.#controllerId && (!calls || this.peerId < id) && !this.#dialling.has(id)) void this.#keepDialling(id)
+      if (id !== this.#controllerId && (relays === true || Object.keys(ready).length > 0)) this.#links?.want(id)
     }
-    for (const [id, dial] of this.#dialling) if (!entries.some((entry) => entry.id === id)) dial.abort(new Error('the peer is gone'))
+    this.#links?.retain((id) => entries.some((entry) => entry.id === id))
   }
 
-  async #keepDialling(id: string): Promise<void> {
-    const abort = new AbortController()
-    this.#dialling.set(id, abort)
-    const connect = async (signal: AbortSignal): Promise<void> => {
-      const entry = this.#entries.find((candidate) => candidate.id === id)
-      if (entry === undefined) return abort.abort(new Error('the peer is gone'))
-      const connection = await this.#dialAny(entry.addresses, signal)
-      const { member } = await enter(connection, { ...this.#common, pass: { credential: this.#credential } }, this.#clock, this.#turns)
-      await this.#meet(member)
-    }
-    try {
-      await keepConnected({ connect, boundMs: () => redialBoundMs(this.#entries.length) }, abort.signal, this.#clock, this.#random)
-    } finally {
-      this.#dialling.delete(id)
-    }
+  #openLinks(): PeerLinks {
+    const { transport } = this.#init
+    return new PeerLinks(
+      {
+        transport,
+        enter: async (connection) => {
+          const pass = { credential: this.#credential }
+          return (await enter(connection, { ...this.#common, pass }, this.#clock, this.#turns)).member
+        },
+        admit: (connection) => {
+          const gate: GateOptions = { ...this.#common, proof: () => this.#credential, isRevoked: (ticketId) => this.#revoked.has(ticketId) }
+          return admit(connection, gate, this.#clock, this.#turns)
+        },
+        addressesOf: (id) => this.#entries.find((entry) => entry.id === id)?.addresses,
+        redialBoundMs: () => redialBoundMs(this.#entries.length),
+        relaysTo: (id) => this.#relaysTo(id),
+        onLink: (member) => {
+          member.link.onPort((port) => this.#takePort(port, member))
+          const ready = this.#entries.find((entry) => entry.id === member.peerId)?.ready
+          if (ready !== undefined) this.#far.set(member.peerId, member.link, ready)
+        },
+        onGone: ({ peerId, card }, reason) => this.#far.remove(peerId, `peer ${card.name} is out of reach (${reason})`),
+      },
+      this.#clock,
+      this.#random,
+      this.#log,
+    )
   }
 
-  async #greet(connection: PeerConnection): Promise<void> {
-    const gate: GateOptions = { ...this.#common, proof: () => this.#credential, isRevoked: (ticketId) => this.#revoked.has(ticketId) }
-    try {
-      void this.#meet(await admit(connection, gate, this.#clock, this.#turns))
-    } catch (error) {
-      this.#log.warn({ peer: connection.peerId, code: (error as ServeError).code, reason: (error as Error).message }, 'peer.refused')
-    }
-  }
-
-  /** A link to another peer stands. Resolves when it is gone. */
-  async #meet(member: Member): Promise<void> {
-    const { link, peerId } = member
-    this.#others.get(peerId)?.link.abort('the same peer has connected anew')
-    this.#others.set(peerId, member)
-    link.onPort((port) => this.#takePort(port, member))
-    const ready = this.#entries.find(({ id }) => id === peerId)?.ready
-    if (ready !== undefined) this.#far.set(peerId, link, ready)
-    const end = await link.whenGone
-    if (this.#others.get(peerId) !== member) return
-    this.#others.delete(peerId)
-    this.#far.remove(peerId, `peer ${member.card.name} is out of reach (${end.reason})`)
+  /** The controller, then others that said they would. */
+  #relaysTo(peerId: string): readonly Member[] {
+    const others = (this.#links?.direct ?? []).filter((member) => member.card.relays === true && member.peerId !== peerId)
+    return this.#seat === undefined ? others : [this.#seat.member, ...others]
   }
 
   #takePort(port: VirtualPort, member: Member): void {
+    if (this.#relay.takePort(port, member) || this.#links?.takePort(port, member.peerId)) return
     if (this.#door.serve(port, member)) return
     const intake = this.#intake
     if (intake !== undefined && serveBundlePort(port, member, { store: intake.store, isListed: (digest) => intake.isListed(digest) }))
@@ -465,7 +470,7 @@ export class MeshPeer {
   /** Peers before the controller, so that not all of many peers fetch from it. */
   #bundleSources(holders: readonly string[]): BundleSource[] {
     const sources = holders.flatMap((id) => {
-      const member = this.#others.get(id)
+      const member = this.#links?.get(id)
       return member === undefined || member.link.isGone ? [] : [{ peerId: id, link: member.link }]
     })
     const seat = this.#seat

@@ -52,6 +52,9 @@ export interface JoinWorld {
   readonly labels?: Readonly<Record<string, string>>
   /** What the peer says of itself. @default 'node' */
   readonly runtime?: 'node' | 'browser'
+  /** False: it can be dialled by nobody. @default true */
+  readonly listens?: boolean
+  readonly maxRelayed?: number
   /** Takes code by its digest, or none. @default as it comes */
   readonly bundles?: BundleIntakeOptions
 }
@@ -80,7 +83,7 @@ export class MeshWorld {
   readonly host: MortalHost
   client: Client = undefined as never
 
-  private constructor(delayMs: readonly [number, number], bundles: BundleDesk | undefined) {
+  private constructor(delayMs: readonly [number, number], bundles: BundleDesk | undefined, maxRelayed: number | undefined) {
     this.network = new MemoryNetwork({ delayMs }, this.clock, seededRandom(3))
     this.authority = new MeshAuthority({
       signer: SIGNER,
@@ -96,6 +99,7 @@ export class MeshWorld {
         authority: this.authority,
         card: { name: 'controller', runtime: 'node', incarnation: '1', machine: 'm', resources: { cpu: 4 }, labels: {}, isolations: [] },
         bundles,
+        maxRelayed,
         ...this.#common,
       },
       this.clock,
@@ -105,8 +109,8 @@ export class MeshWorld {
   }
 
   /** @param bundles gives code and assets digests, so that they travel. Without it all nodes have the same files */
-  static async make(delayMs: readonly [number, number] = [0, 0], bundles?: BundleDesk): Promise<MeshWorld> {
-    const world = new MeshWorld(delayMs, bundles)
+  static async make(delayMs: readonly [number, number] = [0, 0], bundles?: BundleDesk, maxRelayed?: number): Promise<MeshWorld> {
+    const world = new MeshWorld(delayMs, bundles, maxRelayed)
     const options = { name: 'controller', http: undefined, fetchOptions: resolveHttpOptions({}), mesh: world.hub }
     const instance = await LocalInstance.start(options, world.#platform(world.host))
     await world.hub.open(
@@ -138,10 +142,11 @@ export class MeshWorld {
     const claims = await readTicket(ticket, verifySigned, peekClaims)
     const peer = new MeshPeer(
       {
-        transport: this.network.join(name),
+        transport: this.network.join(name, { listens: options.listens ?? true }),
         ticket,
         claims,
         roles: options.roles,
+        maxRelayed: options.maxRelayed,
         card: {
           name,
           runtime: options.runtime ?? 'node',

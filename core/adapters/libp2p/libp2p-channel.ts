@@ -96,6 +96,8 @@ export class Libp2pChannel implements ByteChannel {
   async #closeGently(): Promise<void> {
     const stream = this.#stream
     try {
+      // An encrypted stream over another one does not wait for itself.
+      await untilSent(stream, AbortSignal.timeout(FLUSH_MS))
       await stream.close({ signal: AbortSignal.timeout(FLUSH_MS) })
       await untilClosed(stream, AbortSignal.timeout(FLUSH_MS))
     } catch (error) {
@@ -164,6 +166,14 @@ export class Libp2pChannel implements ByteChannel {
     if (!this.#ended) this.close()
     queueMicrotask(() => reader.onEnd(this.#failure))
   }
+}
+
+function untilSent(stream: Stream, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (stream.writeBufferLength === 0 || stream.status !== 'open') return resolve()
+    for (const event of ['idle', 'close'] as const) stream.addEventListener(event, () => resolve(), { once: true })
+    signal.addEventListener('abort', () => resolve(), { once: true })
+  })
 }
 
 function untilClosed(stream: Stream, signal: AbortSignal): Promise<void> {
