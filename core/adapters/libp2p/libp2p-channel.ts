@@ -1,6 +1,7 @@
 import type { Stream, StreamCloseEvent } from '@libp2p/interface'
 import { ServeError } from '../../base/index.ts'
 import type { ByteChannel, ChannelReader } from '../../mesh/index.ts'
+import { thinOutWindowUpdates } from './window-updates.ts'
 
 /** How long what was sent may take to leave after `close`. */
 const FLUSH_MS = 5_000
@@ -27,6 +28,7 @@ export class Libp2pChannel implements ByteChannel {
   constructor(stream: Stream, onOver: () => void) {
     this.#stream = stream
     this.#onOver = onOver
+    thinOutWindowUpdates(stream)
     stream.addEventListener('message', (event) => {
       const { data } = event
       if (data instanceof Uint8Array) this.#take(data)
