@@ -77,6 +77,33 @@ describe('the libp2p node of a mesh', () => {
 })
 
 describe('a stream of the mesh', () => {
+  it('makes no exception of the end of each message', async () => {
+    const [a, b] = [await openMeshTransport({ listen: [] }), await openMeshTransport({ listen: ['/ip4/127.0.0.1/tcp/0'] })]
+    const { RangeError: Original } = globalThis
+    let made = 0
+    try {
+      const echoed = new Promise<void>((resolve) => {
+        b.onConnection(({ channel }) => channel.listen({ onBytes: (bytes) => void channel.send(bytes.slice()), onDrain() {}, onEnd() {} }))
+        void a.dial(b.addresses[0] ?? '', new AbortController().signal).then(({ channel }) => {
+          globalThis.RangeError = class extends Original {
+            constructor(...given: ConstructorParameters<typeof RangeError>) {
+              super(...given)
+              made++
+            }
+          } as unknown as RangeErrorConstructor
+          let left = 50
+          channel.listen({ onBytes: (bytes) => (left-- > 0 ? void channel.send(bytes.slice()) : resolve()), onDrain() {}, onEnd() {} })
+          channel.send(new Uint8Array(100))
+        })
+      })
+      await echoed
+    } finally {
+      globalThis.RangeError = Original
+      await Promise.all([a.close(), b.close()])
+    }
+    expect(made).to.equal(0)
+  })
+
   it('does not answer each small message with a frame of its own about its window', async () => {
     const server = await openStranger(['/ip4/127.0.0.1/tcp/0'])
     const caller = await openStranger()
