@@ -173,8 +173,8 @@ export interface JoinOptions {
    * must grant that role. @default none
    */
   readonly storage?: string
-  /** Where other peers may reach this one. @default free ports of 127.0.0.1 */
-  readonly mesh?: Pick<MeshOptions, 'listen' | 'announce'>
+  /** Where other peers may reach this one, and its limits. @default free ports of 127.0.0.1 */
+  readonly mesh?: MeshOptions
   /** @default pino at `info` on stderr */
   readonly logger?: Logger
 }
@@ -204,8 +204,7 @@ export async function join(ticket: string, options: JoinOptions = {}): Promise<C
       name: options.name ?? `${hostname()}-${process.pid}`,
       roles: options.roles,
       labels: options.labels ?? {},
-      listen: options.mesh?.listen,
-      announce: options.mesh?.announce ?? [],
+      mesh: options.mesh ?? {},
       http: options.http === false ? undefined : options.http,
       storage,
       named: code === 'named' ? await REGISTERED.whole() : undefined,

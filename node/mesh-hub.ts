@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { msgpackCodec } from '../core/adapters/codec/index.ts'
 import { type MeshKey, meshKey, peekClaims, verifySigned } from '../core/adapters/tickets/index.ts'
-import { ControlChannel, type InstancePlatform, LocalInstance, type PeerInstance, servePeerClient } from '../core/api/index.ts'
+import { ControlChannel, type InstancePlatform, LocalInstance, type PeerInstance, relayedText, servePeerClient } from '../core/api/index.ts'
 import { type Logger, nearestName, ServeError } from '../core/base/index.ts'
 import type { ResolvedHttpOptions } from '../core/gateway/index.ts'
 import { BundleDesk, ControllerGroup, type GroupEvent, MeshAuthority, MeshHub, type PeerTransport, TicketBook } from '../core/mesh/index.ts'
@@ -19,15 +19,29 @@ export interface MeshOptions {
   readonly announce?: readonly string[]
   /** Longest message between peers in bytes. 65536 or more. @default 33554432 */
   readonly maxMessageBytes?: number
+  /**
+   * Connections between two other peers that this node passes on, because they cannot reach each other; it can read none of them, and each may hold one
+   * megabyte of it. 0: none. @default 64 with `start`, 0 with `join`
+   */
+  readonly maxRelayed?: number
 }
 
 /** TCP and WebSocket on free ports of every interface. */
 const LAN: readonly string[] = ['/ip4/0.0.0.0/tcp/0', '/ip4/0.0.0.0/tcp/0/ws']
 
-const MESH_OPTIONS = ['listen', 'announce', 'maxMessageBytes'] as const
+const MESH_OPTIONS = ['listen', 'announce', 'maxMessageBytes', 'maxRelayed'] as const
 
-/** What `start({ mesh })` may be. `ERR_INVALID_CONFIG`. */
-export function resolveMeshOptions(given: boolean | 'lan' | MeshOptions): Required<Omit<MeshOptions, 'maxMessageBytes'>> & MeshOptions {
+const LEAST = { maxMessageBytes: 65_536, maxRelayed: 0 } as const
+
+/** What bounds the mesh of a node. */
+export type MeshLimits = Omit<MeshOptions, 'listen' | 'announce'>
+
+/** {@link MeshOptions} in which addresses are filled in. */
+export type ResolvedMeshOptions = Required<Pick<MeshOptions, 'listen' | 'announce'>> & MeshOptions
+
+/** What `start({ mesh })` and `join(ticket, { mesh })` may be. `ERR_INVALID_CONFIG`. */
+export function resolveMeshOptions(given: boolean | 'lan' | MeshOptions, what = 'start'): ResolvedMeshOptions {
+  const invalid = (why: string): ServeError => new ServeError('ERR_INVALID_CONFIG', `${what}: option mesh ${why}`)
   if (given === 'lan') return { listen: LAN, announce: [] }
   if (given === true) return { listen: LOOPBACK, announce: [] }
   if (typeof given !== 'object' || given === null) throw invalid(`must be true, 'lan' or an object, got ${String(given)}`)
@@ -36,14 +50,29 @@ export function resolveMeshOptions(given: boolean | 'lan' | MeshOptions): Requir
     const near = nearestName(name, MESH_OPTIONS)
     throw invalid(`has no option ${name}${near === undefined ? '' : `; did you mean ${near}`}`)
   }
-  const { listen = LOOPBACK, announce = [], maxMessageBytes } = given
+  const { listen = LOOPBACK, announce = [], ...limits } = given
   if (![listen, announce].every((list) => Array.isArray(list) && list.every((address) => typeof address === 'string'))) {
     throw invalid('listen and announce must be lists of multiaddrs')
   }
-  if (maxMessageBytes !== undefined && !(Number.isInteger(maxMessageBytes) && maxMessageBytes >= 65_536)) {
-    throw invalid(`maxMessageBytes must be an integer of 65536 or more, got ${String(maxMessageBytes)}`)
+  for (const [name, least] of Object.entries(LEAST)) {
+    const value = limits[name as keyof typeof limits]
+    if (value === undefined || (Number.isInteger(value) && value >= least)) continue
+    throw invalid(`${name} must be an integer of ${least} or more, got ${String(value)}`)
   }
-  return { listen, announce, ...(maxMessageBytes !== undefined && { maxMessageBytes }) }
+  return { listen, announce, ...limits }
+}
+
+/** A gateway whose metrics tell of the mesh as well. */
+function withMeshMetrics(platform: InstancePlatform, hub: MeshHub): InstancePlatform {
+  const { openGateway } = platform
+  if (openGateway === undefined) return platform
+  return {
+    ...platform,
+    openGateway: (source, ...more) => {
+      const metrics = async (): Promise<string> => `${await source.metrics?.()}${relayedText(hub.relayed)}`
+      return openGateway({ ...source, metrics }, ...more)
+    },
+  }
 }
 
 export interface MeshStart {
@@ -60,13 +89,13 @@ export interface MeshStart {
  * of their standbys, and leads again when none of them does.
  */
 export async function startWithMesh(options: MeshStart, platform: InstancePlatform): Promise<LocalInstance | PeerInstance> {
-  const { listen, announce, maxMessageBytes } = resolveMeshOptions(options.mesh)
+  const { listen, announce, ...limits } = resolveMeshOptions(options.mesh)
   const kept = options.storage === undefined ? undefined : await MeshStorage.open(options.storage, true)
   const transport = await listenAgain({ listen, announce }, kept, platform.log)
   try {
-    if (kept === undefined || kept.others.length === 0) return await found(options, { transport, kept, maxMessageBytes }, platform)
+    if (kept === undefined || kept.others.length === 0) return await found(options, { transport, kept, limits }, platform)
     const { standBy } = await import('./mesh-standby.ts')
-    return await standBy({ ...options, transport, kept, maxMessageBytes, labels: {}, named: undefined, entry: undefined }, platform)
+    return await standBy({ ...options, transport, kept, limits, labels: {}, named: undefined, entry: undefined }, platform)
   } catch (error) {
     await transport.close()
     throw error
@@ -76,13 +105,13 @@ export async function startWithMesh(options: MeshStart, platform: InstancePlatfo
 interface Founding {
   readonly transport: PeerTransport
   readonly kept: MeshStorage | undefined
-  readonly maxMessageBytes: number | undefined
+  readonly limits: MeshLimits
 }
 
 /** The first controller of a mesh, or its only one. */
 async function found(
   { name, http, fetchOptions }: MeshStart,
-  { transport, kept, maxMessageBytes }: Founding,
+  { transport, kept, limits }: Founding,
   platform: InstancePlatform,
 ): Promise<LocalInstance> {
   const { clock, turns, random, log, resources, readBytes } = platform
@@ -102,7 +131,7 @@ async function found(
       authority: new MeshAuthority({ signer, verify: verifySigned, peek: peekClaims, epochMs, random, book }),
       card: { name, runtime: 'node', incarnation: randomUUID(), resources, machine: hostname(), labels: {}, isolations: [] },
       codec: msgpackCodec(),
-      maxMessageBytes,
+      ...limits,
       verify: verifySigned,
       openControl: (port, handlers) => new ControlChannel(port, handlers),
       epochMs,
@@ -122,10 +151,11 @@ async function found(
     mesh.open(
       instance.controller,
       (event) => instance.emit(event),
-      (port, member) => servePeerClient(instance, port, member, turns),
+      (port, member, hosted) => servePeerClient(instance, port, member, hosted, turns),
     )
   try {
-    const instance = await LocalInstance.start({ name, http, fetchOptions, store: group?.asStore(), mesh, onOpen }, platform)
+    const init = { name, http, fetchOptions, store: group?.asStore(), mesh, onOpen }
+    const instance = await LocalInstance.start(init, withMeshMetrics(platform, mesh))
     mesh.noteChange()
     instance.atEnd(() => mesh.close())
     // Where another is there to take over, what runs elsewhere runs on.
@@ -166,5 +196,3 @@ export async function listenAgain(options: MeshListenOptions, kept: MeshStorage 
   await kept?.noteListened(listen, fresh.listened)
   return fresh
 }
-
-const invalid = (why: string): ServeError => new ServeError('ERR_INVALID_CONFIG', `start: option mesh ${why}`)

@@ -9,8 +9,8 @@ import { MeshPeer, type MeshRole, type PeerTransport, readTicket, type TicketCla
 import type { ReplicaCode } from '../core/replica/index.ts'
 import { openBundleStore } from './bundle-shelf.ts'
 import { FileStateStore } from './file-store.ts'
-import { listenAgain } from './mesh-hub.ts'
-import { LOOPBACK, openMeshTransport } from './mesh-libp2p.ts'
+import { listenAgain, type MeshOptions, resolveMeshOptions } from './mesh-hub.ts'
+import { openMeshTransport } from './mesh-libp2p.ts'
 import { standBy } from './mesh-standby.ts'
 import { MeshStorage } from './mesh-storage.ts'
 
@@ -18,8 +18,7 @@ export interface JoinMeshOptions {
   readonly name: string
   readonly roles: readonly MeshRole[] | undefined
   readonly labels: Readonly<Record<string, string>>
-  readonly listen: readonly string[] | undefined
-  readonly announce: readonly string[]
+  readonly mesh: MeshOptions
   readonly http: HttpOptions | undefined
   /** Folder for the state of the mesh, for a peer with the role controller. */
   readonly storage: string | undefined
@@ -29,7 +28,8 @@ export interface JoinMeshOptions {
 
 /** Joins the mesh of a ticket, whose signature is checked before anything is dialled or listened on. */
 export async function joinMesh(ticket: string, options: JoinMeshOptions, platform: InstancePlatform): Promise<PeerInstance> {
-  const { name, labels, listen = LOOPBACK, announce, storage } = options
+  const { name, labels, storage } = options
+  const { listen, announce, ...limits } = resolveMeshOptions(options.mesh, 'join')
   const http = options.http === undefined ? undefined : resolveHttpOptions(options.http)
   const fetchOptions = http ?? resolveHttpOptions({})
   const claims = await readTicket(ticket, verifySigned, peekClaims)
@@ -44,7 +44,7 @@ export async function joinMesh(ticket: string, options: JoinMeshOptions, platfor
       const kept = await MeshStorage.open({ folder: storage, store }, false)
       transport = await listenAgain({ listen, announce }, kept, platform.log)
       const entry = { ticket, claims, roles: roles ?? claims.roles }
-      const init = { name, http, fetchOptions, labels, named: options.named, transport, kept, maxMessageBytes: undefined, entry }
+      const init = { name, http, fetchOptions, labels, named: options.named, transport, kept, limits, entry }
       return await standBy(init, platform)
     } catch (error) {
       await transport?.close()
@@ -62,6 +62,7 @@ export async function joinMesh(ticket: string, options: JoinMeshOptions, platfor
       card: { name, runtime: 'node', incarnation: randomUUID(), resources, machine: hostname(), labels },
       hosts: platform.hosts,
       codec: msgpackCodec(),
+      ...limits,
       verify: verifySigned,
       openControl: (port, handlers) => new ControlChannel(port, handlers),
       epochMs: () => Date.now(),

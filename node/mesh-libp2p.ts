@@ -1,10 +1,11 @@
 import { noise } from '@chainsafe/libp2p-noise'
-import type { PrivateKey } from '@libp2p/interface'
+import type { ConnectionEncrypter, PrivateKey } from '@libp2p/interface'
 import { tcp } from '@libp2p/tcp'
 import { webSockets } from '@libp2p/websockets'
 import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
-import { Libp2pTransport } from '../core/adapters/libp2p/index.ts'
+import { Libp2pTransport, quietDecoder } from '../core/adapters/libp2p/index.ts'
+import { ServeError } from '../core/base/index.ts'
 
 export interface MeshListenOptions {
   /** Multiaddrs to listen on; none for a peer that only dials. */
@@ -23,12 +24,18 @@ export const LOOPBACK: readonly string[] = Object.freeze(['/ip4/127.0.0.1/tcp/0'
  * stream window must stay below the read buffer, or a reader that pauses is reset.
  */
 export async function openMeshTransport(options: MeshListenOptions): Promise<Libp2pTransport> {
+  let encrypter: ConnectionEncrypter | undefined
   const node = await createLibp2p({
     ...(options.privateKey !== undefined && { privateKey: options.privateKey }),
     nodeInfo: { userAgent: 'shoal' },
     addresses: { listen: [...options.listen] },
     transports: [tcp(), webSockets()],
-    connectionEncrypters: [noise()],
+    connectionEncrypters: [
+      (components) => {
+        encrypter = quietDecoder(noise()(components))
+        return encrypter
+      },
+    ],
     streamMuxers: [
       yamux({
         maxInboundStreams: 64,
@@ -46,5 +53,11 @@ export async function openMeshTransport(options: MeshListenOptions): Promise<Lib
     // The mesh has a heartbeat of its own, which a busy second does not end.
     connectionMonitor: { enabled: false },
   })
-  return Libp2pTransport.over(node, options.announce)
+  return Libp2pTransport.over(node, {
+    announce: options.announce,
+    encrypter: () => {
+      if (encrypter === undefined) throw new ServeError('ERR_UNSUPPORTED', 'this node has no encryption for relayed connections')
+      return encrypter
+    },
+  })
 }

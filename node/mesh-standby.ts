@@ -18,7 +18,7 @@ import type { ReplicaCode } from '../core/replica/index.ts'
 import { bundleModule } from './bundle-module.ts'
 import { openBundleStore } from './bundle-shelf.ts'
 import type { KeyPair } from './key-file.ts'
-import { bookOf } from './mesh-hub.ts'
+import { bookOf, type MeshLimits, toPair } from './mesh-hub.ts'
 import type { MeshStorage } from './mesh-storage.ts'
 
 export interface StandByOptions {
@@ -29,7 +29,7 @@ export interface StandByOptions {
   readonly named: ReadonlyMap<string, ReplicaCode> | undefined
   readonly transport: PeerTransport
   readonly kept: MeshStorage
-  readonly maxMessageBytes: number | undefined
+  readonly limits: MeshLimits
   /** By which it joins; undefined for the founder of the mesh that comes back. */
   readonly entry: { readonly ticket: string; readonly claims: TicketClaims; readonly roles: readonly MeshRole[] } | undefined
 }
@@ -38,7 +38,7 @@ const FOUNDER_ROLES: readonly MeshRole[] = ['controller', 'replica', 'caller', '
 
 /** A peer that keeps the state of the mesh and leads it when the acting controller is gone. */
 export async function standBy(options: StandByOptions, platform: InstancePlatform): Promise<PeerInstance> {
-  const { name, labels, transport, kept, maxMessageBytes, entry, http, fetchOptions } = options
+  const { name, labels, transport, kept, limits, entry, http, fetchOptions } = options
   const { clock, turns, random, log, resources, readBytes } = platform
   const { roles, claims } = entry ?? { roles: FOUNDER_ROLES, claims: claimsOf(kept) }
   if (kept.signer !== undefined && kept.signer.publicKey !== claims.mesh) {
@@ -46,7 +46,7 @@ export async function standBy(options: StandByOptions, platform: InstancePlatfor
   }
   const common = {
     codec: msgpackCodec(),
-    maxMessageBytes,
+    ...limits,
     verify: verifySigned,
     openControl: (port: ConstructorParameters<typeof ControlChannel>[0], handlers: ConstructorParameters<typeof ControlChannel>[1]) =>
       new ControlChannel(port, handlers),
@@ -62,7 +62,7 @@ export async function standBy(options: StandByOptions, platform: InstancePlatfor
     name,
     transport,
     store: kept.store,
-    secret: kept.signer === undefined ? undefined : { publicKey: kept.signer.publicKey, privateKey: kept.signer.toSecret() },
+    secret: kept.signer === undefined ? undefined : toPair(kept.signer),
     keepSecret: (secret) => kept.keepKey(toKeyPair(secret, claims.mesh)),
     toAuthority,
     hub: { ...common, card: { ...card, isolations: [] }, bundles: new BundleDesk(store, { bundle: bundleModule, readBytes }) },

@@ -1,6 +1,7 @@
 /** All of the gateway that an instance needs, in one place: it is loaded when there is something to answer over HTTP. */
 import type { Controller } from '../controller/index.ts'
 import { Gateway, type GatewaySource, gatewayFetch, RouteTable } from '../gateway/index.ts'
+import type { RelayCounts } from '../mesh/index.ts'
 import type { RoutingTable } from '../model/index.ts'
 import type { FetchGateway, InstanceOptions, InstancePlatform, InstanceStatus } from './local-instance.ts'
 import { prometheusText } from './metrics.ts'
@@ -12,10 +13,12 @@ export interface GatewayBacking {
   isReady(): boolean
   /** For metrics. */
   answersByStatus(): ReadonlyMap<number, number>
+  /** What a peer passes on between others; for metrics. */
+  relayed?(): RelayCounts
 }
 
 /** An instance as gateways see it; its table of routes is made anew only when the routing table has changed. */
-export function gatewaySourceOf({ controller, status, isReady, answersByStatus }: GatewayBacking): GatewaySource {
+export function gatewaySourceOf({ controller, status, isReady, answersByStatus, relayed }: GatewayBacking): GatewaySource {
   let routes = new RouteTable([])
   return {
     routes() {
@@ -32,6 +35,7 @@ export function gatewaySourceOf({ controller, status, isReady, answersByStatus }
         backends: controller.backendStatus,
         endpoints: controller.endpointStatus,
         answersByStatus: answersByStatus(),
+        relayed: relayed?.(),
       }),
   }
 }

@@ -1,4 +1,5 @@
 import type { BackendStatus } from '../controller/index.ts'
+import type { RelayCounts } from '../mesh/index.ts'
 import type { BackendQueue, EndpointCounters } from '../router/index.ts'
 
 /** Bounds of the latency histogram in milliseconds. */
@@ -24,6 +25,10 @@ export const METRICS = Object.freeze({
   shoal_endpoint_shadows_dropped_total: ['counter', 'Copies dropped because the shadow had no room.'],
   shoal_endpoint_shadows_failed_total: ['counter', 'Copies that ended in an error.'],
   shoal_http_answers_total: ['counter', 'Answers of the gateway by status.'],
+  shoal_mesh_relayed_open: ['gauge', 'Connections between other peers that this node passes on at this moment.'],
+  shoal_mesh_relayed_held_bytes: ['gauge', 'Bytes of them that were taken from one side and wait for the other.'],
+  shoal_mesh_relayed_bytes_total: ['counter', 'Bytes passed on between other peers.'],
+  shoal_mesh_relayed_refused_total: ['counter', 'Connections that this node would not pass on: too many, or no way there.'],
 } as const satisfies Record<string, readonly [kind: 'counter' | 'gauge' | 'histogram', help: string]>)
 
 type MetricName = keyof typeof METRICS
@@ -34,6 +39,8 @@ export interface MetricSource {
   readonly backends: Readonly<Record<string, BackendStatus>>
   readonly endpoints: Readonly<Record<string, EndpointCounters>>
   readonly answersByStatus: ReadonlyMap<number, number>
+  /** Of a node in a mesh. */
+  readonly relayed?: RelayCounts | undefined
 }
 
 /** All metrics in the text format of Prometheus, version 0.0.4. */
@@ -54,9 +61,15 @@ export function prometheusText(source: MetricSource): string {
     add('shoal_endpoint_shadows_failed_total', { endpoint }, counters.shadowsFailed)
   }
   for (const [status, answers] of source.answersByStatus) add('shoal_http_answers_total', { status }, answers)
+  if (source.relayed !== undefined) addRelayed(source.relayed, add)
   return [...samples]
     .map(([name, lines]) => `# HELP ${name} ${METRICS[name][1]}\n# TYPE ${name} ${METRICS[name][0]}\n${lines.join('\n')}\n`)
     .join('')
+}
+
+/** What a node of a mesh adds to the metrics of its instance. */
+export function relayedText(relayed: RelayCounts): string {
+  return prometheusText({ queues: new Map(), backends: {}, endpoints: {}, answersByStatus: new Map(), relayed })
 }
 
 type Add = (name: MetricName, labels: Record<string, string | number>, value: number, suffix?: string) => void
@@ -79,6 +92,13 @@ function addBackend(backend: string, queue: BackendQueue, status: BackendStatus 
   add('shoal_backend_call_duration_ms', { backend, le: '+Inf' }, queue.latency.count, '_bucket')
   add('shoal_backend_call_duration_ms', { backend }, queue.latency.sumMs, '_sum')
   add('shoal_backend_call_duration_ms', { backend }, queue.latency.count, '_count')
+}
+
+function addRelayed({ open, heldBytes, passedBytes, refused }: RelayCounts, add: Add): void {
+  add('shoal_mesh_relayed_open', {}, open)
+  add('shoal_mesh_relayed_held_bytes', {}, heldBytes)
+  add('shoal_mesh_relayed_bytes_total', {}, passedBytes)
+  add('shoal_mesh_relayed_refused_total', {}, refused)
 }
 
 function labelText(labels: Record<string, string | number>): string {

@@ -1,4 +1,4 @@
-import { type Logger, nearestName, ServeError, type Stop, Topic } from '../base/index.ts'
+import { nearestName, ServeError, type Stop, Topic } from '../base/index.ts'
 import type { RolloutOptions, RolloutResult, ServeEvent } from '../controller/index.ts'
 import type { GatewaySource, ResolvedHttpOptions } from '../gateway/index.ts'
 import type { Member, MeshPeer, TicketOptions } from '../mesh/index.ts'
@@ -11,7 +11,7 @@ import {
   requireName,
 } from '../model/index.ts'
 import type { CallPort } from '../replica/index.ts'
-import { ServeHandle } from '../router/index.ts'
+import { type CallTarget, ServeHandle } from '../router/index.ts'
 import type { BackendOptions, BackendTarget } from './client.ts'
 import { EventStream } from './event-stream.ts'
 import type { Instance } from './instance.ts'
@@ -34,21 +34,20 @@ export interface PeerInstanceInit {
 export class PeerInstance implements Instance {
   readonly #peer: MeshPeer
   readonly #init: PeerInstanceInit
-  readonly #log: Logger
-  readonly #events = new Topic<ServeEvent>()
-  readonly #streams = new Set<EventStream<ServeEvent>>()
   readonly #closers: (() => Promise<void>)[] = []
   #remote: Promise<RemoteInstance> | undefined
-  /** Whose events are told on. */
-  #pumped: Promise<RemoteInstance> | undefined
   #gateway: OpenGateway | undefined
   #directGateway: Promise<FetchGateway> | undefined
   #ending: Promise<void> | undefined
+  /** What everything fails with since the controller has sent this peer away. */
+  #expelled: ServeError | undefined
+  readonly #events = new Topic<ServeEvent>()
+  readonly #streams = new Set<EventStream<ServeEvent>>()
+  #following: EventStream<ServeEvent> | undefined
 
   private constructor(init: PeerInstanceInit) {
     this.#init = init
     this.#peer = init.peer
-    this.#log = init.platform.log
   }
 
   /** Joins, and opens the gateway if there is to be one. Rejects as `MeshPeer.join` does; nothing is left then. */
@@ -57,7 +56,7 @@ export class PeerInstance implements Instance {
     try {
       await init.peer.join(
         (controller) => instance.#onController(controller),
-        (error) => instance.#log.error({ code: error.code, reason: error.message }, 'peer.expelled'),
+        (error) => instance.#onExpelled(error),
       )
       await instance.#openGateway()
       return instance
@@ -129,6 +128,7 @@ export class PeerInstance implements Instance {
   }
 
   getHandle(endpoint: string, missingOk: boolean): ServeHandle {
+    if (this.#expelled !== undefined) throw this.#expelled
     const { endpoints } = this.#peer.table
     if (!missingOk && !endpoints.has(requireName('endpoint name', endpoint))) {
       const near = nearestName(endpoint, endpoints.keys())
@@ -137,10 +137,11 @@ export class PeerInstance implements Instance {
         `there is no endpoint ${endpoint}${near === undefined ? '' : `; did you mean ${near}`}`,
       )
     }
-    return new ServeHandle(endpoint, this.#peer.router)
+    return new ServeHandle(endpoint, this.#target)
   }
 
   async fetch(request: Request): Promise<Response> {
+    if (this.#expelled !== undefined) throw this.#expelled
     if (this.#gateway !== undefined) return this.#gateway.fetch(request, true)
     this.#directGateway ??= this.#openDirectGateway()
     return (await this.#directGateway)(request, true)
@@ -150,24 +151,31 @@ export class PeerInstance implements Instance {
     return (await this.#controller()).status()
   }
 
-  /** Events of whichever controller leads; what happens while none is connected is not told. They end when the peer leaves. */
+  /** Events of the controller while one is connected; at last, if it comes to that, that this peer was sent away. */
   watch(): EventStream<ServeEvent> {
     const stream: EventStream<ServeEvent> = new EventStream((listener) => {
-      const stop = this.onEvent(listener)
+      const stop = this.#events.on(listener)
+      if (this.#expelled !== undefined) listener(this.#toldOfExpulsion(this.#expelled))
       return () => {
         stop()
         this.#streams.delete(stream)
+        if (this.#events.size === 0) this.#unfollow()
       }
     })
     this.#streams.add(stream)
+    if (this.#expelled !== undefined || this.#ending !== undefined) stream.end()
+    else this.#follow()
     return stream
   }
 
   /** As `watch`, within the turn in which an event comes. */
   onEvent(listener: (event: ServeEvent) => void): Stop {
     const stop = this.#events.on(listener)
-    if (this.#pumped === undefined) this.#pump(this.#remote)
-    return stop
+    this.#follow()
+    return () => {
+      stop()
+      if (this.#events.size === 0) this.#unfollow()
+    }
   }
 
   /** Tells when the routing table of this peer has changed. */
@@ -177,8 +185,8 @@ export class PeerInstance implements Instance {
 
   /** What a client of this process is served from; edits go to the controller. */
   get controller() {
-    const { router, table } = this.#peer
-    return { router, table, hasBackend: async (tag: string): Promise<boolean> => tag in (await this.listBackends()) }
+    const { table } = this.#peer
+    return { router: this.#target, table, hasBackend: async (tag: string): Promise<boolean> => tag in (await this.listBackends()) }
   }
 
   /** Adds what must be closed last, when the peer has left. */
@@ -207,10 +215,48 @@ export class PeerInstance implements Instance {
   }
 
   async #end(timeoutMs: number | undefined): Promise<void> {
+    for (const stream of [...this.#streams]) stream.end()
     await this.#gateway?.close(timeoutMs === undefined ? {} : { drainMs: timeoutMs })
     await this.#peer.close(timeoutMs)
-    for (const stream of [...this.#streams]) stream.end()
     for (const close of this.#closers) await close()
+  }
+
+  /** Calls of a peer that was sent away go nowhere. */
+  readonly #target: CallTarget = {
+    dispatch: (call) => {
+      if (this.#expelled === undefined) this.#peer.router.dispatch(call)
+      else call.sink.fail(this.#expelled)
+    },
+  }
+
+  #onExpelled(error: ServeError): void {
+    this.#expelled = error
+    this.#remote = Promise.reject(error)
+    this.#remote.catch(() => undefined)
+    this.#events.emit(this.#toldOfExpulsion(error))
+    for (const stream of [...this.#streams]) stream.end()
+  }
+
+  #toldOfExpulsion({ code, message }: ServeError): ServeEvent {
+    const { peerId, name } = this.#peer
+    return { kind: 'peer', peerId, name, state: 'expelled', code, reason: message }
+  }
+
+  /** Passes on what the controller tells, while it is there and somebody listens. */
+  #follow(): void {
+    void this.#remote
+      ?.then(async (remote) => {
+        if (this.#events.size === 0 || this.#following !== undefined) return
+        const stream = remote.watch()
+        this.#following = stream
+        for await (const event of stream) this.#events.emit(event)
+      })
+      .catch(() => undefined)
+  }
+
+  #unfollow(): void {
+    this.#following?.end()
+    this.#following = undefined
   }
 
   #controller(): Promise<RemoteInstance> {
@@ -222,6 +268,7 @@ export class PeerInstance implements Instance {
 
   #onController(controller: Member | undefined): void {
     this.#remote = undefined
+    this.#unfollow()
     if (controller === undefined) return
     const control = this.#peer.openInstancePort()
     const whenGone = new Promise<string>((resolve) => control.onClosed(resolve))
@@ -230,25 +277,7 @@ export class PeerInstance implements Instance {
     this.#remote = remote
     // Whoever asks hears of it; nobody may.
     remote.catch(() => undefined)
-    this.#pump(remote)
-  }
-
-  /** Only where somebody listens: a controller need not tell everything to all its peers. */
-  #pump(from: Promise<RemoteInstance> | undefined): void {
-    this.#pumped = this.#events.size > 0 ? from : undefined
-    const { size } = this.#events
-    if (from === undefined || size === 0) return
-    from
-      .then(async (remote) => {
-        const stream = remote.watch()
-        for await (const event of stream) {
-          if (this.#pumped !== from) return
-          this.#events.emit(event)
-          if (this.#events.size === 0) break
-        }
-        if (this.#pumped === from) this.#pumped = undefined
-      })
-      .catch(() => undefined)
+    if (this.#events.size > 0) this.#follow()
   }
 
   async #openGateway(): Promise<void> {
@@ -280,6 +309,7 @@ export class PeerInstance implements Instance {
       status: () => this.status(),
       isReady: () => peer.table.version > 0,
       answersByStatus: () => this.#gateway?.gateway?.answersByStatus() ?? new Map(),
+      relayed: () => peer.relayed,
     })
   }
 }

@@ -1,5 +1,5 @@
 import { isServeError, ServeError, type Stop, type Turns } from '../base/index.ts'
-import type { RolloutOptions, ServeEvent } from '../controller/index.ts'
+import type { Controller, RolloutOptions, ServeEvent } from '../controller/index.ts'
 import type { TicketOptions } from '../mesh/index.ts'
 import type { App, BackendConfig, EndpointOptions, ReplicaOptions, ResolvedAppEndpoint, RoutingTable } from '../model/index.ts'
 import type { ReplicaCode } from '../replica/index.ts'
@@ -9,6 +9,7 @@ import type { BackendOptions, BackendTarget } from './client.ts'
 import { ControlChannel } from './control-channel.ts'
 import type { Instance } from './instance.ts'
 import type { InstanceLink } from './instance-link.ts'
+import type { LocalInstance } from './local-instance.ts'
 import { codeTarget } from './targets.ts'
 
 /** Grows when the requests below change in a way that an older side cannot take. */
@@ -68,12 +69,26 @@ export interface ServeInstanceInit {
   readonly shutdown: (timeoutMs: number | undefined) => Promise<void>
   /** Asked before each request; throws `ERR_FORBIDDEN`. @default everything is allowed */
   readonly allow?: (method: string) => void
+  /** For a client that may know but a part. @default what the instance says */
+  readonly answers?: ServedAnswers | undefined
+}
+
+/** What a client hears of an instance. */
+export interface ServedAnswers
+  extends Pick<LocalInstance, 'getBackendConfig' | 'listBackends' | 'listEndpoints' | 'status'>,
+    Pick<Controller, 'hasBackend'> {
+  /** Names of endpoints. */
+  endpoints(): readonly string[]
+  /** Whether an event is for this client. */
+  sees(event: ServeEvent): boolean
 }
 
 /** The instance's end of a link: serves one attached client until it is gone; what it left open is cancelled then. */
-export function serveInstance({ instance, link, processes, shutdown, allow = () => {} }: ServeInstanceInit, turns: Turns): void {
+export function serveInstance(init: ServeInstanceInit, turns: Turns): void {
+  const { instance, link, processes, shutdown, allow = () => {}, answers } = init
   const { router } = instance.controller
-  const names = (): readonly string[] => [...instance.controller.table.endpoints.keys()]
+  const names = (): readonly string[] => answers?.endpoints() ?? [...instance.controller.table.endpoints.keys()]
+  const asked = answers ?? instance
   const stopCalls = serveOutbound(link.calls, router, turns)
   const bodies = new Bodies(instance)
   let isWatching = false
@@ -88,16 +103,16 @@ export function serveInstance({ instance, link, processes, shutdown, allow = () 
         const shown = gateway === undefined ? undefined : { url: gateway.url, port: gateway.port }
         return { protocol: INSTANCE_PROTOCOL, gateway: shown, endpoints: names(), processes }
       },
-      hasBackend: (tag: string) => instance.controller.hasBackend(tag),
+      hasBackend: (tag: string) => (answers ?? instance.controller).hasBackend(tag),
       createBackend: (tag: string, { code, ...options }: WireBackend, ifExists: BackendOptions['ifExists']) =>
         instance.createBackend(tag, toTarget(code), { ...options, ...(ifExists !== undefined && { ifExists }) }, serveInstance as never),
       updateBackendConfig: (tag: string, partial: BackendConfig) => instance.updateBackendConfig(tag, partial),
-      getBackendConfig: (tag: string) => instance.getBackendConfig(tag),
-      listBackends: () => instance.listBackends(),
+      getBackendConfig: (tag: string) => asked.getBackendConfig(tag),
+      listBackends: () => asked.listBackends(),
       deleteBackend: (tag: string) => instance.deleteBackend(tag),
       createEndpoint: (name: string, options: EndpointOptions) => instance.createEndpoint(name, options),
       deleteEndpoint: (name: string) => instance.deleteEndpoint(name),
-      listEndpoints: () => instance.listEndpoints(),
+      listEndpoints: () => asked.listEndpoints(),
       rollout: (endpoint: string, backend: string, options: RolloutOptions) => instance.rollout(endpoint, backend, options),
       setTraffic: (endpoint: string, weights: Readonly<Record<string, number>>) => instance.setTraffic(endpoint, weights),
       shadowTraffic: (endpoint: string, tag: string, proportion: number) => instance.shadowTraffic(endpoint, tag, proportion),
@@ -105,7 +120,7 @@ export function serveInstance({ instance, link, processes, shutdown, allow = () 
         instance.deploy(toApp(backends, endpoints), serveInstance as never),
       createTicket: (options?: TicketOptions) => instance.createTicket(options),
       revokeTicket: (ticket: string) => instance.revokeTicket(ticket),
-      status: () => instance.status(),
+      status: () => asked.status(),
       fetch: (request: WireRequest) => bodies.fetch(request),
       readBody: (id: number) => bodies.read(id),
       shutdown: (timeoutMs?: number) => shutdown(timeoutMs),
@@ -130,7 +145,7 @@ export function serveInstance({ instance, link, processes, shutdown, allow = () 
   const stopEvents = instance.onEvent((event) => {
     // Told before the edit is acknowledged: whoever has waited for it finds the endpoint.
     if (event.kind === 'edit' && event.what === 'endpoint') control.tell('endpoints', names())
-    if (isWatching) control.tell('event', event)
+    if (isWatching && answers?.sees(event) !== false) control.tell('event', event)
   })
   const stopNames = instance.onTable?.(() => control.tell('endpoints', names()))
   void link.whenGone.then(() => {

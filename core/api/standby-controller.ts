@@ -155,7 +155,7 @@ export class StandbyController implements StandbyEnd {
         onGreater: (greater) => group.noteLeader(greater),
         isReturning: true,
         secret: () => this.#secret,
-        lodgesWith: { queues: peer.queues, table: () => peer.table },
+        lodgesWith: { queues: () => peer.queues, table: () => peer.table },
       },
       clock,
       turns,
@@ -166,7 +166,7 @@ export class StandbyController implements StandbyEnd {
     const onOpen = async (instance: LocalInstance): Promise<void> => {
       acting.instance = instance
       const emit = (event: ServeEvent): void => instance.emit(event)
-      await hub.open(instance.controller, emit, (port, member) => servePeerClient(instance, port, member, turns))
+      await hub.open(instance.controller, emit, (port, member, hosted) => servePeerClient(instance, port, member, hosted, turns))
       peer.lookAgain({ id: transport.peerId, addresses: transport.addresses })
       void this.#seekOthers(acting, authority)
     }

@@ -1,4 +1,4 @@
-import { didYouMean, type Logger, ServeError } from '../base/index.ts'
+import { didYouMean, type ErrorCode, type Logger, ServeError } from '../base/index.ts'
 import {
   type BackendEntry,
   type EndpointEntry,
@@ -58,8 +58,11 @@ export type ServeEvent =
       readonly kind: 'peer'
       readonly peerId: string
       readonly name: string
-      readonly state: 'joined' | 'left' | 'lost'
+      /** `expelled` a peer hears of itself alone: the controller takes it back no more. */
+      readonly state: 'joined' | 'left' | 'lost' | 'expelled'
       readonly reason?: string
+      /** Of an expulsion. */
+      readonly code?: ErrorCode
     }
   | {
       /** Code or an asset that was not what it was listed as: a peer refused it. */

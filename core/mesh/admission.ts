@@ -30,6 +30,8 @@ export interface PeerCard {
   readonly isolations: readonly string[]
   /** Backends whose code it has from its owner, when it takes no code from others. */
   readonly onlyBackends?: readonly string[] | undefined
+  /** It passes on what goes between two others. */
+  readonly relays?: boolean
 }
 
 /** To be led by who leads the mesh, or to keep the state together with another controller. */
@@ -79,12 +81,12 @@ export interface GateOptions extends AdmissionOptions {
   /** Throws where the mesh is not led from here, for a member that wants to be led. @default it is */
   readonly requireLeading?: () => void
   /** Redeems a ticket and makes a credential; missing where tickets cannot be redeemed. */
-  readonly redeem?: (
-    ticket: string,
-    peerId: string,
-    wantedRoles: readonly string[] | undefined,
-  ) => Promise<{ readonly claims: CredentialClaims; readonly token: string }>
+  readonly redeem?: (ticket: string, peerId: string, wantedRoles: readonly string[] | undefined) => Promise<Issued>
+  /** Judges how old a credential may be and makes a new one; missing where none is made, and one that has ended is refused. */
+  readonly renew?: (claims: CredentialClaims) => Promise<Issued>
 }
+
+type Issued = { readonly claims: CredentialClaims; readonly token: string }
 
 /**
  * The side that was dialled. Resolves with a member whose link is open, or rejects with what the other side was told; the connection is closed then.
@@ -164,6 +166,7 @@ async function judge(
   const claims = await readCredential(hello.credential, options.mesh, options.verify)
   if (claims.peerId !== peerId) throw notValid('the credential is bound to another peer')
   if (options.isRevoked(claims.ticketId)) throw notValid('the ticket of this peer was revoked')
+  if (options.renew !== undefined) return options.renew(claims)
   requireFresh(claims, options)
   return { claims, token: undefined }
 }
@@ -285,6 +288,7 @@ function toCard(card: unknown): PeerCard {
     }),
     labels: Object.freeze(Object.fromEntries(Object.entries(record(given.labels)).map(([name, value]) => [name, text(value)]))),
     isolations: texts(given.isolations),
+    ...(given.relays === true && { relays: true }),
     ...(Array.isArray(given.onlyBackends) && { onlyBackends: given.onlyBackends.slice(0, 1_000).map(text) }),
   })
 }

@@ -17,6 +17,9 @@ import { TicketBook } from './ticket-book.ts'
 /** How long a credential lasts; members get a new one at half of it. */
 export const CREDENTIAL_MS = 3_600_000
 
+/** How long after its end a credential still brings its peer back to the controller; nobody else takes it then. */
+export const RETURN_MS = 24 * 3_600_000
+
 /** A credential, and what it says. */
 export interface Credential {
   readonly claims: CredentialClaims
@@ -98,6 +101,22 @@ export class MeshAuthority {
       ...(endpoints !== undefined && { endpoints }),
     }
     return { claims, token: await signer.sign('peer', claims) }
+  }
+
+  /**
+   * A new credential for a member that comes back with one, which may have ended up to a day ago: whoever was cut off comes back by itself. That it is the
+   * same peer the transport has proven. `ERR_TICKET_EXPIRED`; `ERR_TICKET_INVALID` when its ticket was revoked.
+   */
+  renew(claims: CredentialClaims): Promise<Credential> {
+    const { peerId, ticketId, expiresAtMs } = claims
+    if (this.isRevoked(ticketId)) throw notValid('the ticket of this peer was revoked')
+    const lateMs = this.#seams.epochMs() - expiresAtMs
+    if (lateMs < RETURN_MS) return this.issue(peerId, ticketId, claims)
+    const hours = Math.floor(lateMs / 3_600_000)
+    throw new ServeError(
+      'ERR_TICKET_EXPIRED',
+      `peer ${peerId} was away for too long: its credential ended ${hours} h ago; join with a new ticket`,
+    )
   }
 
   /** @returns the id of the ticket, by which peers that came with it are known */

@@ -30,7 +30,8 @@ export class FarLanes {
     const known = this.#nodes.get(nodeId)
     if (known?.link === link) known.ready = ready
     else {
-      if (known !== undefined) this.remove(nodeId, 'another connection took its place')
+      // What the lanes of another link hold is answered there first.
+      for (const [tag, lanes] of known?.lanes ?? []) for (const lane of lanes.splice(0)) this.#retire(this.#queues.get(tag), lane)
       this.#nodes.set(nodeId, { link, ready, lanes: new Map() })
     }
     this.refresh()

@@ -12,7 +12,7 @@ export {
   type Member,
   type PeerCard,
 } from './admission.ts'
-export { type AuthoritySeams, CREDENTIAL_MS, type Credential, MeshAuthority } from './authority.ts'
+export { type AuthoritySeams, CREDENTIAL_MS, type Credential, MeshAuthority, RETURN_MS } from './authority.ts'
 export { BundleDesk, type BundleMaker, type MadeBundle } from './bundle-desk.ts'
 export { BundleIntake, type BundleIntakeOptions, type BundleListing, type BundleRefusal, type BundleSource } from './bundle-intake.ts'
 export type { TravellingParts } from './bundle-parts.ts'
@@ -33,13 +33,24 @@ export {
 export { encodeFrame, FRAME_HEAD_BYTES, FRAME_VERSION, FrameKind, MAX_FRAME_PAYLOAD } from './frame.ts'
 export { GROUP_PORT, isGroupMessage, seatController, serveGroupPort } from './group-port.ts'
 export { DEFAULT_MAX_MESSAGE_BYTES, Link, type LinkEnd, type LinkOptions, MAX_ADMISSION_BYTES, SILENCE_MS } from './link.ts'
+export { type Viewer, viewOf } from './member-view.ts'
 export { MemoryNetwork, type MemoryNetworkOptions } from './memory-network.ts'
-export { CONTROLLER, type HubController, MeshHub, type MeshHubInit, type PeerEntry, type PeerEvent, type PeerStatus } from './mesh-hub.ts'
+export {
+  CONTROLLER,
+  type HubController,
+  MeshHub,
+  type MeshHubInit,
+  type OnInstancePort,
+  type PeerEntry,
+  type PeerEvent,
+  type PeerStatus,
+} from './mesh-hub.ts'
 export { MeshLedger } from './mesh-ledger.ts'
 export { type ControllerAddress, MeshPeer, type MeshPeerInit, type StandbyEnd } from './mesh-peer.ts'
 export type { MessageCodec } from './message-codec.ts'
 export { CONTROL_PORT, INSTANCE_PORT, type OpenPeerControl, type PeerControl, type PeerControlHandlers } from './peer-control.ts'
-export type { ByteChannel, ChannelReader, PeerConnection, PeerTransport } from './peer-transport.ts'
+export type { ByteChannel, ChannelEnds, ChannelReader, PeerConnection, PeerTransport } from './peer-transport.ts'
+export { PortChannel } from './port-channel.ts'
 export {
   keepConnected,
   REDIAL_FIRST_MS,
@@ -49,10 +60,12 @@ export {
   redialBoundMs,
   redialDelayMs,
 } from './redial.ts'
+export { DEFAULT_MAX_RELAYED, Relay, type RelayCounts, type RelayOptions } from './relay.ts'
+export { RelayedWays } from './relayed-ways.ts'
 export { isMeshRole, MESH_ROLES, type MeshRole, requireRole } from './roles.ts'
 export { SharedTransport } from './shared-transport.ts'
 export { TableFollower, type TablePush, type TableTaken } from './stamped-table.ts'
-export { applyDelta, diffTables, type TableDelta } from './table-delta.ts'
+export { applyDelta, diffTables, isSameView, type TableDelta } from './table-delta.ts'
 export { type FeedSeat, TableFeed } from './table-feed.ts'
 export {
   type CredentialClaims,

@@ -69,6 +69,7 @@ export class Link {
   #heardAtMs: number
   #rttMs: number | undefined
   #stopHeartbeat: Stop = () => {}
+  #retiring: { readonly reason: string; readonly atMs: number } | undefined
   #beatAtMs = 0
 
   constructor(options: LinkOptions, clock: Clock, turns: Turns) {
@@ -169,6 +170,11 @@ export class Link {
     this.#channel.send(encodeFrame(FrameKind.BYE, 0, encodeText(reason, MAX_NAME_BYTES)))
     this.#channel.close()
     this.#finish({ reason, orderly: true })
+  }
+
+  /** Closes when no port is open any more, which is looked at with each heartbeat, and after so long in any case. */
+  closeWhenIdle(reason: string, mostMs: number): void {
+    this.#retiring ??= { reason, atMs: this.#clock.nowMs() + mostMs }
   }
 
   /** Ends at once, without a word. */
@@ -311,6 +317,8 @@ export class Link {
     this.#beatAtMs = nowMs
     const silentMs = nowMs - this.#heardAtMs
     if (silentMs >= SILENCE_MS) return this.abort(`nothing was heard for ${Math.round(silentMs)} ms`)
+    const retiring = this.#retiring
+    if (retiring !== undefined && (this.#ports.size === 0 || nowMs >= retiring.atMs)) return this.close(retiring.reason)
     const payload = new Uint8Array(8)
     new DataView(payload.buffer).setFloat64(0, nowMs)
     this.#outbox.add(encodeFrame(FrameKind.PING, 0, payload))

@@ -1,5 +1,6 @@
 import { type Clock, type Random, ServeError, type Stop } from '../base/index.ts'
-import type { ByteChannel, ChannelReader, PeerConnection, PeerTransport } from './peer-transport.ts'
+import { exchangeIds } from './memory-handshake.ts'
+import type { ByteChannel, ChannelEnds, ChannelReader, PeerConnection, PeerTransport } from './peer-transport.ts'
 
 /** Bytes that may lie between two ends before `send` says no. */
 const DEFAULT_WINDOW_BYTES = 262_144
@@ -31,10 +32,11 @@ export class MemoryNetwork {
     this.#random = random
   }
 
-  /** A peer of this network, listening under `memory/<peerId>`. */
-  join(peerId: string): PeerTransport {
+  /** A peer of this network, listening under `memory/<peerId>`, or nowhere. */
+  join(peerId: string, { listens = true }: { readonly listens?: boolean } = {}): PeerTransport {
     const transport = new MemoryTransport(
       peerId,
+      listens,
       (address, signal) => this.#dial(peerId, address, signal),
       () => this.#leave(peerId),
     )
@@ -74,7 +76,7 @@ export class MemoryNetwork {
     signal.throwIfAborted()
     const to = address.replace(/^memory\//, '')
     const target = this.#transports.has(from) ? this.#transports.get(to) : undefined
-    if (target === undefined || this.#walls.has(wall(from, to)) || this.#walls.has(wall(to, from)))
+    if (target?.listens !== true || this.#walls.has(wall(from, to)) || this.#walls.has(wall(to, from)))
       throw unreachable(`nobody answers at ${address}`)
     const pair = new Pair([from, to], {
       windowBytes: this.#windowBytes,
@@ -102,12 +104,14 @@ class MemoryTransport implements PeerTransport {
   readonly peerId: string
   readonly addresses: readonly string[]
   readonly dial: PeerTransport['dial']
+  readonly listens: boolean
   readonly #leave: () => void
   readonly #listeners = new Set<(connection: PeerConnection) => void>()
 
-  constructor(peerId: string, dial: PeerTransport['dial'], leave: () => void) {
+  constructor(peerId: string, listens: boolean, dial: PeerTransport['dial'], leave: () => void) {
     this.peerId = peerId
-    this.addresses = [`memory/${peerId}`]
+    this.listens = listens
+    this.addresses = listens ? [`memory/${peerId}`] : []
     this.dial = dial
     this.#leave = leave
   }
@@ -121,6 +125,15 @@ class MemoryTransport implements PeerTransport {
     const listeners = [...this.#listeners]
     for (const listener of listeners) listener(connection)
     return listeners.length > 0
+  }
+
+  /** Believes what the other end says: this network has no keys. */
+  async secure(channel: ByteChannel, { peerId, isOutbound, via }: ChannelEnds, signal: AbortSignal): Promise<PeerConnection> {
+    signal.throwIfAborted()
+    const met = await exchangeIds(channel, this.peerId, signal)
+    if (met.otherId === peerId) return { peerId, isOutbound, channel: met.channel, via }
+    channel.abort('another peer is there')
+    throw unreachable(`through ${via} peer ${met.otherId} answers, not ${peerId}`)
   }
 
   async close(): Promise<void> {

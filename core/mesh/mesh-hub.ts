@@ -13,16 +13,19 @@ import type { TravellingParts } from './bundle-parts.ts'
 import { fetchBundle, serveBundlePort } from './bundle-transfer.ts'
 import type { ControllerGroup, GroupEvent } from './controller-group.ts'
 import { serveGroupPort } from './group-port.ts'
+import { viewOf } from './member-view.ts'
 import { MeshLedger } from './mesh-ledger.ts'
 import type { ControllerAddress } from './mesh-peer.ts'
 import type { MessageCodec } from './message-codec.ts'
 import { CONTROL_PORT, INSTANCE_PORT, type OpenPeerControl, type PeerControl } from './peer-control.ts'
 import type { PeerConnection, PeerTransport } from './peer-transport.ts'
+import { DEFAULT_MAX_RELAYED, Relay, type RelayCounts } from './relay.ts'
 import { nodeGone, RemoteHost } from './remote-host.ts'
 import { markText } from './replica-mark.ts'
 import { type MeshRole, requireRole } from './roles.ts'
-import { type BackendsHere, serveBackendPort } from './serve-backends.ts'
+import { BackendDoor, type BackendsHere } from './serve-backends.ts'
 import { type TableTaken, toPush } from './stamped-table.ts'
+import { isSameView } from './table-delta.ts'
 import type { Grant, TicketOptions, VerifySigned } from './ticket.ts'
 import { compareEpochs, type Epoch } from './versioned-map.ts'
 import type { VirtualPort } from './virtual-port.ts'
@@ -43,8 +46,10 @@ export interface PeerEntry {
   readonly id: string
   readonly name: string
   readonly addresses: readonly string[]
-  /** Ready replicas by backend. */
+  /** Ready replicas by backend, as far as they concern who is told. */
   readonly ready: Readonly<Record<string, number>>
+  /** It passes on what goes between two others. */
+  readonly relays?: boolean
 }
 
 /** A peer as `status` shows it. */
@@ -58,6 +63,9 @@ export interface PeerStatus {
 
 /** What happens to peers, for `client.watch()`. */
 export type PeerEvent = Extract<ServeEvent, { readonly kind: 'peer' | 'bundle' | 'conflict' }>
+
+/** Serves a peer's own client. `hosted` gives the backends of which it has replicas, or some that start. */
+export type OnInstancePort = (port: VirtualPort, member: Member, hosted: () => ReadonlySet<string>) => void
 
 /** The controller as the hub needs it. */
 export interface HubController {
@@ -74,6 +82,8 @@ export interface MeshHubInit {
   readonly card: Omit<PeerCard, 'addresses'>
   readonly codec: MessageCodec
   readonly maxMessageBytes?: number | undefined
+  /** Connections between peers that this node passes on. @default 64 */
+  readonly maxRelayed?: number | undefined
   readonly verify: VerifySigned
   readonly openControl: OpenPeerControl
   /** Milliseconds since 1970. */
@@ -102,8 +112,10 @@ interface Peer {
   ready: Readonly<Record<string, number>>
   /** Calls that began there and are not done, by backend. */
   load: Readonly<Record<string, number>>
-  /** The table it has, as far as it said so. */
+  /** What it has of the table, as far as it said so. */
   table: RoutingTable
+  /** What it may know, and of what that was worked out. */
+  seen: { readonly whole: RoutingTable; readonly hostedTags: string; readonly view: RoutingTable } | undefined
   isLeaving: boolean
   /** What it hears of the table, one after the other. */
   pushing: Promise<void>
@@ -127,10 +139,12 @@ export class MeshHub {
   /** All that were let in, peers or not. */
   readonly #members = new Set<Member>()
   #toldControllers = ''
+  readonly #door: BackendDoor
+  readonly #relay: Relay
   #proof = ''
   #controller: HubController | undefined
   #onEvent: (event: PeerEvent) => void = () => {}
-  #onInstancePort: (port: VirtualPort, member: Member) => void = () => {
+  #onInstancePort: OnInstancePort = () => {
     throw new ServeError('ERR_UNSUPPORTED', 'this instance takes no clients through the mesh')
   }
   #inAdmission = 0
@@ -144,7 +158,11 @@ export class MeshHub {
     this.#clock = clock
     this.#turns = turns
     this.#log = log
-    const { card, transport } = init
+    const { card, transport, maxRelayed = DEFAULT_MAX_RELAYED } = init
+    const table = (): RoutingTable => this.#controller?.table ?? emptyRoutingTable()
+    const queues = (): ReadonlyMap<string, BackendQueue> => this.#controller?.queues ?? new Map()
+    this.#door = new BackendDoor(init.lodgesWith ?? { table, queues }, clock, turns)
+    this.#relay = new Relay({ maxRelayed, linkTo: (id) => this.#peers.get(id)?.member.link })
     this.epoch = Object.freeze(init.epoch ?? { term: 1, controllerId: transport.peerId })
     this.#adoption = new Adoption(
       {
@@ -177,11 +195,7 @@ export class MeshHub {
   }
 
   /** Opens the door. `onInstancePort` serves a peer's own client. */
-  async open(
-    controller: HubController,
-    onEvent: (event: PeerEvent) => void,
-    onInstancePort: (port: VirtualPort, member: Member) => void,
-  ): Promise<void> {
+  async open(controller: HubController, onEvent: (event: PeerEvent) => void, onInstancePort: OnInstancePort): Promise<void> {
     this.#controller = controller
     this.#onEvent = onEvent
     this.#onInstancePort = onInstancePort
@@ -210,6 +224,7 @@ export class MeshHub {
     this.#isTelling = true
     this.#turns.soon(() => {
       this.#isTelling = false
+      this.#door.refresh()
       for (const peer of this.#peers.values()) this.#pushTable(peer)
       this.#tellPeers()
       this.#tellControllers()
@@ -259,6 +274,11 @@ export class MeshHub {
         return [id, { name: card.name, runtime: card.runtime, roles, rttMs: round(link.rttMs ?? 0), resources: card.resources }]
       }),
     )
+  }
+
+  /** What this node passes on between peers. */
+  get relayed(): RelayCounts {
+    return this.#relay.counts
   }
 
   /** Version of the routing table that peers should have. */
@@ -327,6 +347,7 @@ export class MeshHub {
           isRevoked: (ticketId) => authority.isRevoked(ticketId),
           redeem: (ticket, peerId, roles) => authority.redeem(ticket, peerId, roles),
           requireLeading: () => this.#requireLeading(),
+          renew: (claims) => authority.renew(claims),
           linkOptions: { codec, ...(maxMessageBytes !== undefined && { maxMessageBytes }) },
           verify,
           epochMs,
@@ -365,9 +386,9 @@ export class MeshHub {
       const controller = this.#controller
       if (controller === undefined) throw new ServeError('ERR_NO_CONTROLLER', 'the controller is not ready')
       if (port.name === CONTROL_PORT) return this.#seat(member, port)
-      if (port.name === INSTANCE_PORT) return this.#onInstancePort(port, member)
-      const here = this.#init.lodgesWith ?? { queues: controller.queues, table: () => controller.table }
-      if (serveBackendPort(port, member, here, this.#turns)) return
+      if (port.name === INSTANCE_PORT) return this.#onInstancePort(port, member, () => this.#hostedOn(member))
+      if (this.#relay.takePort(port, member)) return
+      if (this.#door.serve(port, member)) return
       const { bundles } = this.#init
       if (bundles !== undefined && serveBundlePort(port, member, { store: bundles.store, isListed: (digest) => bundles.isListed(digest) }))
         return
@@ -398,11 +419,12 @@ export class MeshHub {
         },
         load: (load: Readonly<Record<string, number>>) => {
           requireRole(member, 'caller', 'telling a load')
-          peer.load = typeof load === 'object' && load !== null ? load : {}
+          const { backends } = this.#viewFor(peer)
+          peer.load = Object.fromEntries(Object.entries(load ?? {}).filter(([tag]) => backends.has(tag)))
         },
         starved: (tag: string) => {
           requireRole(member, 'caller', 'waking a backend')
-          this.#controller?.wake(tag)
+          if (this.#viewFor(peer).backends.has(tag)) this.#controller?.wake(tag)
         },
         gone: ({ replicaId, end }: { readonly replicaId: string; readonly end: ReplicaEnd }) => {
           requireRole(member, 'replica', 'ending a replica')
@@ -425,6 +447,7 @@ export class MeshHub {
       ready: {},
       load: {},
       table: emptyRoutingTable(),
+      seen: undefined,
       isLeaving: false,
       pushing: Promise.resolve(),
       led: Promise.resolve(),
@@ -520,8 +543,8 @@ export class MeshHub {
 
   async #bringUpToDate(peer: Peer): Promise<void> {
     await peer.led
-    const table = this.#controller?.table ?? emptyRoutingTable()
-    if (peer.member.link.isGone || table.version === peer.table.version) return
+    const table = this.#viewFor(peer)
+    if (peer.member.link.isGone || isSameView(peer.table, table)) return
     const push = async (from: RoutingTable): Promise<TableTaken> => {
       const answer = await peer.control.request('table', toPush({ epoch: this.epoch, table: from }, this.epoch, table))
       const { taken, epoch } = answer as { readonly taken: TableTaken; readonly epoch: Epoch }
@@ -532,16 +555,31 @@ export class MeshHub {
     peer.table = table
   }
 
+  #hostedOn({ peerId }: Member): ReadonlySet<string> {
+    return new Set([...this.ledger.on(peerId).map(({ backend }) => backend), ...Object.keys(this.#adoption.countOn(peerId))])
+  }
+
+  #viewFor(peer: Peer): RoutingTable {
+    const whole = this.#controller?.table ?? emptyRoutingTable()
+    const hosted = this.#hostedOn(peer.member)
+    const hostedTags = [...hosted].join()
+    if (peer.seen?.whole !== whole || peer.seen.hostedTags !== hostedTags) {
+      peer.seen = { whole, hostedTags, view: viewOf(whole, peer.member, hosted) }
+    }
+    return peer.seen.view
+  }
+
   #tellPeers(): void {
     if (this.#adoption.isGathering) return
     const entries = this.#entries()
-    for (const [id, { control, member }] of this.#peers) {
-      // Only callers need to know who has what.
-      if (member.roles.includes('caller'))
-        control.tell(
-          'peers',
-          entries.filter((entry) => entry.id !== id),
-        )
+    for (const [id, peer] of this.#peers) {
+      // Only callers need to know who has what, and of that what they may call.
+      if (!peer.member.roles.includes('caller')) continue
+      const { backends } = this.#viewFor(peer)
+      const seen = (ready: PeerEntry['ready']): PeerEntry['ready'] =>
+        Object.fromEntries(Object.entries(ready).filter(([tag]) => backends.has(tag)))
+      const others = entries.filter((entry) => entry.id !== id).map((entry) => ({ ...entry, ready: seen(entry.ready) }))
+      peer.control.tell('peers', others)
     }
   }
 
@@ -582,6 +620,7 @@ export class MeshHub {
       name: member.card.name,
       addresses: member.card.addresses,
       ready,
+      ...(member.card.relays === true && { relays: true }),
     }))
     return this.#init.lodgesWith === undefined ? [self, ...others] : others
   }

@@ -11,12 +11,14 @@ import { GROUP_PORT, seatController, serveGroupPort } from './group-port.ts'
 import type { PeerEntry } from './mesh-hub.ts'
 import type { MessageCodec } from './message-codec.ts'
 import { CONTROL_PORT, INSTANCE_PORT, type OpenPeerControl, type PeerControl } from './peer-control.ts'
+import { PeerLinks } from './peer-links.ts'
 import type { PeerConnection, PeerTransport } from './peer-transport.ts'
 import { QueueMap } from './queue-map.ts'
 import { keepConnected, redialBoundMs } from './redial.ts'
+import { Relay, type RelayCounts } from './relay.ts'
 import { type AdoptedAs, ReplicaRoom } from './replica-room.ts'
 import { type MeshRole, requireRole } from './roles.ts'
-import { serveBackendPort } from './serve-backends.ts'
+import { BackendDoor } from './serve-backends.ts'
 import { TableFollower, type TablePush, type TableTaken } from './stamped-table.ts'
 import { readCredential, type TicketClaims, type VerifySigned } from './ticket.ts'
 import { compareEpochs, type Epoch, isEpoch } from './versioned-map.ts'
@@ -51,6 +53,8 @@ export interface MeshPeerInit {
   readonly hosts: ReadonlyMap<string, ReplicaHost>
   readonly codec: MessageCodec
   readonly maxMessageBytes?: number | undefined
+  /** Connections between other peers that this one passes on. @default 0: none */
+  readonly maxRelayed?: number | undefined
   readonly verify: VerifySigned
   readonly openControl: OpenPeerControl
   /** Milliseconds since 1970. */
@@ -101,12 +105,11 @@ export class MeshPeer {
   readonly #queues: QueueMap
   readonly #room: ReplicaRoom
   readonly #far: FarLanes
+  readonly #door: BackendDoor
   readonly #intake: BundleIntake | undefined
   readonly #abort = new AbortController()
-  /** Links to other peers, by id, and what keeps dialling them. */
-  readonly #others = new Map<string, Member>()
-  readonly #dialling = new Map<string, AbortController>()
-  readonly #stops: Stop[] = []
+  readonly #relay: Relay
+  #links: PeerLinks | undefined
   #entries: readonly PeerEntry[] = []
   #revoked: ReadonlySet<string> = new Set()
   #credential = ''
@@ -127,6 +130,8 @@ export class MeshPeer {
   #onFirst: { resolve(): void; reject(error: unknown): void } | undefined
   #onSeat: (seat: Member | undefined) => void = () => {}
   #onExpelled: (error: ServeError) => void = () => {}
+  /** What calls hear that wait when this peer leaves. */
+  #leftWith = new ServeError('ERR_CLIENT_CLOSED', 'this peer has left the mesh', { outcome: 'not-started' })
 
   constructor(init: MeshPeerInit, clock: Clock, turns: Turns, random: Random, log: Logger) {
     this.#init = init
@@ -140,6 +145,7 @@ export class MeshPeer {
     this.#queues = new QueueMap({ onOverdue: (lane) => void this.#room.probe(lane), onStarved }, clock, turns, random)
     this.router = new Router(this.#queues.queues, random)
     this.#far = new FarLanes(this.#queues.queues, clock)
+    this.#door = new BackendDoor({ queues: () => this.#queues.queues, table: () => this.router.table }, clock, turns)
     const router: CallTarget = this.router
     this.#intake =
       init.bundles === undefined
@@ -153,6 +159,7 @@ export class MeshPeer {
             clock,
             log,
           )
+    this.#relay = new Relay({ maxRelayed: init.maxRelayed ?? 0, linkTo: (id) => this.#links?.get(id)?.link })
     this.#room = new ReplicaRoom(
       {
         hosts: this.#intake?.over(init.hosts) ?? init.hosts,
@@ -190,8 +197,22 @@ export class MeshPeer {
     return this.#entries
   }
 
+  get name(): string {
+    return this.#init.card.name
+  }
+
   get peerId(): string {
     return this.#init.transport.peerId
+  }
+
+  /** What this peer passes on between others. */
+  get relayed(): RelayCounts {
+    return this.#relay.counts
+  }
+
+  /** The peer through which another one is reached; undefined for a direct link or none. */
+  viaOf(peerId: string): string | undefined {
+    return this.#links?.viaOf(peerId)
   }
 
   /** Smoothed time to the controller and back; undefined while it is away. */
@@ -201,13 +222,14 @@ export class MeshPeer {
 
   /**
    * Joins; resolves when the first routing table is in force. Rejects with what the controller said of the ticket, and with `ERR_NO_CONTROLLER` when none
-   * of the addresses answers. From then on it never gives up. `onSeat` hears of each connection to the controller and of its loss.
+   * of the addresses answers. From then on it never gives up. `onSeat` hears of each connection to the controller and of its loss, `onExpelled` that the
+   * controller will have it no more: it has left then, and what waits fails with that error.
    */
   async join(onSeat: (controller: Member | undefined) => void, onExpelled: (error: ServeError) => void): Promise<void> {
     this.#onSeat = onSeat
     this.#onExpelled = onExpelled
     this.#credential = this.#init.credential ?? ''
-    this.#stops.push(this.#init.transport.onConnection((connection) => void this.#greet(connection)))
+    this.#links = this.#openLinks()
     if (this.#init.credential === undefined) {
       const { whenGone } = await this.#connectFirst()
       void this.#stayConnected(whenGone)
@@ -246,18 +268,13 @@ export class MeshPeer {
       timeUp.abort(new Error('left'))
     }
     this.#abort.abort(new ServeError('ERR_CLIENT_CLOSED', 'the peer left'))
-    for (const stop of this.#stops.splice(0)) stop()
     this.#stopLoad()
     await this.#room.close(timeoutMs)
-    for (const dial of this.#dialling.values()) dial.abort(new Error('left'))
-    for (const [id, { link }] of this.#others) {
-      this.#far.remove(id, 'this peer left')
-      link.close('the peer left')
-    }
+    this.#links?.close('the peer left')
     this.#far.remove(this.#controllerId, 'this peer left')
     this.#seat?.member.link.close('the peer left')
     for (const queue of this.#queues.queues.values()) {
-      queue.failAll(() => new ServeError('ERR_CLIENT_CLOSED', 'this peer has left the mesh', { outcome: 'not-started' }))
+      queue.failAll(() => this.#leftWith)
     }
     this.#queues.close()
     await this.#init.transport.close()
@@ -272,7 +289,8 @@ export class MeshPeer {
   get #card(): PeerCard {
     const { card, transport, hosts, bundles } = this.#init
     const only = bundles?.named === undefined ? {} : { onlyBackends: [...bundles.named.keys()] }
-    return { ...card, addresses: transport.addresses, isolations: [...hosts.keys()], ...only }
+    const relays = (this.#init.maxRelayed ?? 0) > 0 ? { relays: true } : {}
+    return { ...card, addresses: transport.addresses, isolations: [...hosts.keys()], ...only, ...relays }
   }
 
   get #common() {
@@ -308,9 +326,16 @@ export class MeshPeer {
     } catch (error) {
       this.#onFirst?.reject(error)
       this.#init.standby?.group.resign()
-      this.#log.error({ reason: String(error) }, 'peer.expelled')
-      this.#onExpelled(error as ServeError)
+      await this.#leaveExpelled(error as ServeError)
     }
+  }
+
+  /** It is no member any more: what it runs for the mesh ends, and nobody waits for it. */
+  async #leaveExpelled({ code, message }: ServeError): Promise<void> {
+    this.#log.error({ code, reason: message }, 'peer.expelled')
+    this.#leftWith = new ServeError(code, `this peer was sent away (${message})`, { outcome: 'not-started' })
+    this.#onExpelled(this.#leftWith)
+    await this.close(0)
   }
 
   /** The first time a connection that breaks in between is tried again a few times; whatever else goes wrong is for the caller to know. */
@@ -366,7 +391,7 @@ export class MeshPeer {
     const whenGone = member.link.whenGone.then((end) => {
       control.end(toError(end.reason))
       // What leads may be a peer with a link of its own.
-      if (!this.#others.has(member.peerId)) this.#far.remove(member.peerId, `the controller is out of reach (${end.reason})`)
+      if (this.#links?.get(member.peerId) === undefined) this.#far.remove(member.peerId, `the controller is out of reach (${end.reason})`)
       if (this.#seat?.member !== member) return
       this.#seat = undefined
       this.#onSeat(undefined)
@@ -460,6 +485,7 @@ export class MeshPeer {
         ) => void,
         controllers: asController('a list of controllers', (list: readonly ControllerAddress[]) => {
           this.#controllers = list
+          if (this.#init.standby !== undefined) this.#takePeers(this.#entries)
         }) as (value: never) => void,
         'bundles-unlisted': asController('a list of bundles', (digests: readonly string[]) => this.#intake?.unlist(digests)) as (
           value: never,
@@ -505,6 +531,7 @@ export class MeshPeer {
     this.#queues.follow(table)
     for (const name of before.endpoints.keys()) if (!table.endpoints.has(name)) this.#failCallsOf(name)
     this.#far.refresh()
+    this.#door.refresh()
     this.#tables.emit(table)
   }
 
@@ -520,84 +547,87 @@ export class MeshPeer {
 
   #takeRevoked(ids: readonly string[]): void {
     this.#revoked = new Set(ids)
-    for (const { link, ticketId } of this.#others.values()) if (this.#revoked.has(ticketId)) link.close('its ticket was revoked')
+    for (const { link, ticketId } of this.#links?.members ?? []) if (this.#revoked.has(ticketId)) link.close('its ticket was revoked')
   }
 
-  /** Links to all others that have replicas are kept; of two peers the one with the lower id dials. */
+  /** Links to all others that have replicas are kept, and to those that pass on what goes to others. */
   #takePeers(entries: readonly PeerEntry[]): void {
     this.#entries = entries
-    for (const { id, ready } of entries) {
-      const link = this.#others.get(id)?.link ?? (id === this.#controllerId ? this.#seat?.member.link : undefined)
+    for (const { id, ready, relays } of entries) {
+      const link = this.#links?.get(id)?.link ?? (id === this.#controllerId ? this.#seat?.member.link : undefined)
       if (link !== undefined) this.#far.set(id, link, ready)
-      else if (id !== this.#controllerId && this.peerId < id && !this.#dialling.has(id)) void this.#keepDialling(id)
+      const isFellow = this.#init.standby !== undefined && this.#controllers.some((controller) => controller.id === id)
+      if (id !== this.#controllerId && (relays === true || isFellow || Object.keys(ready).length > 0)) this.#links?.want(id)
     }
-    for (const [id, dial] of this.#dialling) if (!entries.some((entry) => entry.id === id)) dial.abort(new Error('the peer is gone'))
+    this.#links?.retain((id) => entries.some((entry) => entry.id === id))
   }
 
-  async #keepDialling(id: string): Promise<void> {
-    const abort = new AbortController()
-    this.#dialling.set(id, abort)
-    const connect = async (signal: AbortSignal): Promise<void> => {
-      const entry = this.#entries.find((candidate) => candidate.id === id)
-      if (entry === undefined) return abort.abort(new Error('the peer is gone'))
-      const connection = await this.#dialAny(entry.addresses, signal)
-      const { member } = await enter(connection, { ...this.#common, pass: { credential: this.#credential } }, this.#clock, this.#turns)
-      const { standby } = this.#init
-      if (standby !== undefined && member.roles.includes('controller')) {
-        seatController(member.link.openPort(GROUP_PORT), member, standby.group)
-      }
-      await this.#meet(member)
-    }
-    try {
-      await keepConnected({ connect, boundMs: () => redialBoundMs(this.#entries.length) }, abort.signal, this.#clock, this.#random)
-    } finally {
-      this.#dialling.delete(id)
-    }
-    // It may have been listed again while the last connection lasted.
-    if (!this.#isClosing && id !== this.#controllerId && this.#entries.some((entry) => entry.id === id)) void this.#keepDialling(id)
-  }
-
-  async #greet(connection: PeerConnection): Promise<void> {
-    const gate: GateOptions = {
-      ...this.#common,
-      proof: () => this.#credential,
-      isRevoked: (ticketId) => this.#revoked.has(ticketId),
-      requireLeading: () => {
-        const { term, controllerId } = this.#obeyed
-        const who = term === 0 ? 'nobody that it knows does' : `controller ${controllerId} does, since term ${term}`
-        throw new ServeError('ERR_NO_CONTROLLER', `peer ${this.peerId} does not lead the mesh; ${who}`)
+  #openLinks(): PeerLinks {
+    const { transport } = this.#init
+    return new PeerLinks(
+      {
+        transport,
+        enter: async (connection) => {
+          const pass = { credential: this.#credential }
+          const { member } = await enter(connection, { ...this.#common, pass }, this.#clock, this.#turns)
+          const { standby } = this.#init
+          if (standby !== undefined && member.roles.includes('controller')) {
+            seatController(member.link.openPort(GROUP_PORT), member, standby.group)
+          }
+          return member
+        },
+        admit: async (connection) => {
+          const gate: GateOptions = {
+            ...this.#common,
+            proof: () => this.#credential,
+            isRevoked: (ticketId) => this.#revoked.has(ticketId),
+            requireLeading: () => this.#requireLeading(),
+          }
+          const member = await admit(connection, gate, this.#clock, this.#turns)
+          if (member.wants !== 'group') return member
+          member.link.onPort((port) => {
+            if (serveGroupPort(port, member, this.#init.standby?.group)) return
+            throw new ServeError('ERR_UNSUPPORTED', `there is no port called ${port.name} for controllers`)
+          })
+          return undefined
+        },
+        addressesOf: (id) => this.#entries.find((entry) => entry.id === id)?.addresses,
+        redialBoundMs: () => redialBoundMs(this.#entries.length),
+        relaysTo: (id) => this.#relaysTo(id),
+        onLink: (member) => {
+          member.link.onPort((port) => this.#takePort(port, member))
+          const ready = this.#entries.find((entry) => entry.id === member.peerId)?.ready
+          if (ready !== undefined) this.#far.set(member.peerId, member.link, ready)
+        },
+        onGone: ({ peerId, card }, reason) => {
+          this.#far.remove(peerId, `peer ${card.name} is out of reach (${reason})`)
+          // Who leads as well is reached by that connection then.
+          if (peerId === this.#controllerId && this.#seat !== undefined) this.#takePeers(this.#entries)
+        },
       },
-    }
-    try {
-      const member = await admit(connection, gate, this.#clock, this.#turns)
-      if (member.wants !== 'group') return void this.#meet(member)
-      member.link.onPort((port) => {
-        if (serveGroupPort(port, member, this.#init.standby?.group)) return
-        throw new ServeError('ERR_UNSUPPORTED', `there is no port called ${port.name} for controllers`)
-      })
-    } catch (error) {
-      this.#log.warn({ peer: connection.peerId, code: (error as ServeError).code, reason: (error as Error).message }, 'peer.refused')
-    }
+      this.#clock,
+      this.#random,
+      this.#log,
+    )
   }
 
-  /** A link to another peer stands. Resolves when it is gone. */
-  async #meet(member: Member): Promise<void> {
-    const { link, peerId } = member
-    this.#others.get(peerId)?.link.abort('the same peer has connected anew')
-    this.#others.set(peerId, member)
-    link.onPort((port) => this.#takePort(port, member))
-    const ready = this.#entries.find(({ id }) => id === peerId)?.ready
-    if (ready !== undefined) this.#far.set(peerId, link, ready)
-    const end = await link.whenGone
-    if (this.#others.get(peerId) !== member) return
-    this.#others.delete(peerId)
-    this.#far.remove(peerId, `peer ${member.card.name} is out of reach (${end.reason})`)
-    this.#takePeers(this.#entries)
+  /** The controller, then others that said they would. */
+  #relaysTo(peerId: string): readonly Member[] {
+    const others = (this.#links?.direct ?? []).filter((member) => member.card.relays === true && member.peerId !== peerId)
+    return this.#seat === undefined ? others : [this.#seat.member, ...others]
+  }
+
+  /** A peer that looks for who leads is told who that is. */
+  #requireLeading(): never {
+    const { term, controllerId } = this.#obeyed
+    const who = term === 0 ? 'nobody that it knows does' : `controller ${controllerId} does, since term ${term}`
+    throw new ServeError('ERR_NO_CONTROLLER', `peer ${this.peerId} does not lead the mesh; ${who}`)
   }
 
   #takePort(port: VirtualPort, member: Member): void {
-    if (serveBackendPort(port, member, { queues: this.#queues.queues, table: () => this.router.table }, this.#turns)) return
     if (serveGroupPort(port, member, this.#init.standby?.group)) return
+    if (this.#relay.takePort(port, member) || this.#links?.takePort(port, member.peerId)) return
+    if (this.#door.serve(port, member)) return
     const intake = this.#intake
     if (intake !== undefined && serveBundlePort(port, member, { store: intake.store, isListed: (digest) => intake.isListed(digest) }))
       return
@@ -607,7 +637,7 @@ export class MeshPeer {
   /** Peers before the controller, so that not all of many peers fetch from it. */
   #bundleSources(holders: readonly string[]): BundleSource[] {
     const sources = holders.flatMap((id) => {
-      const member = this.#others.get(id)
+      const member = this.#links?.get(id)
       return member === undefined || member.link.isGone ? [] : [{ peerId: id, link: member.link }]
     })
     const seat = this.#seat

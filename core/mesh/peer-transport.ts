@@ -36,6 +36,17 @@ export interface PeerConnection {
   /** True when this side dialled. */
   readonly isOutbound: boolean
   readonly channel: ByteChannel
+  /** The peer that passes the bytes on; undefined for a connection of the two alone. */
+  readonly via?: string | undefined
+}
+
+/** The two ends of a channel, before they have proven it. */
+export interface ChannelEnds {
+  /** Who should be there. */
+  readonly peerId: string
+  readonly isOutbound: boolean
+  /** Who passes the bytes on. */
+  readonly via: string
 }
 
 /** How peers reach each other. */
@@ -48,6 +59,11 @@ export interface PeerTransport {
   dial(address: string, signal: AbortSignal): Promise<PeerConnection>
   /** Connections that others open, from now on. Without a listener they are refused. */
   onConnection(listener: (connection: PeerConnection) => void): Stop
+  /**
+   * Makes a connection of a channel that another peer passes on: both ends prove who they are to each other, and who passes the bytes on can read and
+   * change nothing. Rejects with `ERR_PEER_UNREACHABLE` when another peer is there than should be; the channel is gone then.
+   */
+  secure(channel: ByteChannel, ends: ChannelEnds, signal: AbortSignal): Promise<PeerConnection>
   /** Ends every connection and stops listening. */
   close(): Promise<void>
 }

@@ -25,6 +25,7 @@ export class SharedTransport {
         return inner.addresses
       },
       dial: (address, signal) => (inner.addresses.includes(address) ? this.#dialInside(signal) : inner.dial(address, signal)),
+      secure: (channel, ends, signal) => inner.secure(channel, ends, signal),
       onConnection: (listener) => listen(this.#peerListeners, listener),
       close: () => inner.close(),
     }
@@ -47,6 +48,7 @@ export class SharedTransport {
         return inner.addresses
       },
       dial: (address, signal) => inner.dial(address, signal),
+      secure: (channel, ends, signal) => inner.secure(channel, ends, signal),
       onConnection: (listener) => {
         stops.push(
           listen(this.#hubListeners, listener),

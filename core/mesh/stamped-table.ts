@@ -35,7 +35,7 @@ export class TableFollower {
     const order = compareEpochs(epoch, this.#epoch)
     if (order < 0) return 'stale'
     if (order > 0 && delta.from !== 0) return 'misfit'
-    if (order === 0 && delta.to <= this.#table.version) return 'taken'
+    if (order === 0 && delta.to < this.#table.version) return 'taken'
     const table = applyDelta(this.#table, delta)
     if (table === undefined) return 'misfit'
     this.#epoch = Object.freeze({ ...epoch })

@@ -21,6 +21,12 @@ export function diffTables(from: RoutingTable, to: RoutingTable): TableDelta {
   }
 }
 
+/** Whether one who has `from` lacks nothing of `to`. */
+export function isSameView(from: RoutingTable, to: RoutingTable): boolean {
+  if (from === to || from.version !== to.version) return from === to
+  return isSameMap(from.endpoints, to.endpoints) && isSameMap(from.backends, to.backends)
+}
+
 /** The table after a delta; undefined when the delta does not fit to this table, which then needs one from 0. */
 export function applyDelta(table: RoutingTable, delta: TableDelta): RoutingTable | undefined {
   if (delta.from !== 0 && delta.from !== table.version) return undefined
@@ -36,6 +42,10 @@ export function applyDelta(table: RoutingTable, delta: TableDelta): RoutingTable
 /** Entries are frozen and replaced as a whole, but made anew with each table: one is the same when all its fields are. */
 function changed<T extends object>(from: ReadonlyMap<string, T>, to: ReadonlyMap<string, T>): T[] {
   return [...to].filter(([name, entry]) => !isSame(from.get(name), entry)).map(([, entry]) => entry)
+}
+
+function isSameMap<T extends object>(from: ReadonlyMap<string, T>, to: ReadonlyMap<string, T>): boolean {
+  return from.size === to.size && [...to].every(([name, entry]) => isSame(from.get(name), entry))
 }
 
 function isSame(a: object | undefined, b: object): boolean {

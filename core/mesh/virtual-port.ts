@@ -9,6 +9,12 @@ export const PORT_WINDOW_BYTES = 524_288
 /** Four bytes that tell the length of a message in parts. */
 const TOTAL_BYTES = 4
 
+/**
+ * Ports with such a name carry bytes as they are: a message is `[Uint8Array]` of at most {@link MAX_FRAME_PAYLOAD} bytes, and whoever takes them
+ * grants room by `consume`.
+ */
+export const BYTES_PREFIX = 'relay'
+
 /** What a port needs of its link. */
 export interface PortSeams {
   readonly codec: MessageCodec
@@ -43,6 +49,8 @@ interface Outgoing {
 export class VirtualPort implements CallPort {
   readonly id: number
   readonly name: string
+  /** True for a port of bytes, which the name tells. */
+  readonly isOfBytes: boolean
   /** True while the link has it in its round of those that send. */
   isInTurn = false
   readonly #seams: PortSeams
@@ -58,18 +66,20 @@ export class VirtualPort implements CallPort {
   #isClosed = false
   #closeListeners: ((reason: string) => void)[] = []
   #closedBecause: string | undefined
+  #onLeft: (bytes: number) => void = () => {}
 
   constructor(id: number, name: string, seams: PortSeams) {
     this.id = id
     this.name = name
+    this.isOfBytes = name.startsWith(BYTES_PREFIX)
     this.#seams = seams
   }
 
   /** Throws `ERR_NOT_SERIALIZABLE` or `ERR_PAYLOAD_TOO_LARGE`; nothing was sent then. Nothing can be given away here: all is copied. */
   post(message: readonly unknown[]): void {
     if (this.#isClosed) return
-    const bytes = this.#seams.codec.encode(message)
-    const { maxMessageBytes } = this.#seams
+    const bytes = this.isOfBytes ? (message[0] as Uint8Array) : this.#seams.codec.encode(message)
+    const maxMessageBytes = this.isOfBytes ? MAX_FRAME_PAYLOAD : this.#seams.maxMessageBytes
     if (bytes.byteLength > maxMessageBytes) {
       throw new ServeError(
         'ERR_PAYLOAD_TOO_LARGE',
@@ -89,10 +99,26 @@ export class VirtualPort implements CallPort {
     queueMicrotask(() => {
       this.#listener = listener
       const early = this.#early.splice(0)
-      this.#grant(this.#earlyBytes)
+      if (!this.isOfBytes) this.#grant(this.#earlyBytes)
       this.#earlyBytes = 0
       for (const message of early) listener(message)
     })
+  }
+
+  /** For a port of bytes: so many of them were taken in, or have been passed on. */
+  consume(bytes: number): void {
+    this.#grant(bytes)
+  }
+
+  /** For a port of bytes: tells of what has left, or never will; it must not be answered within the call. */
+  onLeft(listener: (bytes: number) => void): void {
+    this.#onLeft = listener
+  }
+
+  /** As `close`, but what has not left never does. For ports of bytes, whose messages are never cut. */
+  abandon(): void {
+    if (!this.#isClosed) this.#dropOutgoing()
+    this.close()
   }
 
   close(): void {
@@ -140,6 +166,7 @@ export class VirtualPort implements CallPort {
     next.at += taken
     const isLast = next.at === next.bytes.byteLength
     if (isLast) this.#outgoing.shift()
+    this.#onLeft(taken)
     const flags = (isLast ? 0 : MORE) | (isFirst && !isWhole ? FIRST_OF_MANY : 0)
     return { flags, total: isFirst && !isWhole ? next.bytes.byteLength : undefined, bytes }
   }
@@ -149,6 +176,7 @@ export class VirtualPort implements CallPort {
     this.#window -= payload.byteLength
     if (this.#window < 0)
       throw new ServeError('ERR_BAD_REQUEST', `a peer sent ${-this.#window} bytes more on port ${this.name} than it was granted`)
+    if (this.isOfBytes) return this.#takeBytes(flags, payload)
     if ((flags & FIRST_OF_MANY) !== 0) return this.#takeFirst(flags, payload)
     const partial = this.#partial
     if (partial === undefined) {
@@ -189,8 +217,20 @@ export class VirtualPort implements CallPort {
     if (this.#partial?.isClaimed) this.#seams.release(this.#partial.total)
     this.#partial = undefined
     this.#isClosed = true
-    for (const { bytes, at } of this.#outgoing.splice(0)) this.#seams.onDropped(bytes.byteLength - at)
+    this.#dropOutgoing()
     this.#tellClosed(reason)
+  }
+
+  #dropOutgoing(): void {
+    for (const { bytes, at } of this.#outgoing.splice(0)) {
+      this.#seams.onDropped(bytes.byteLength - at)
+      this.#onLeft(bytes.byteLength - at)
+    }
+  }
+
+  #takeBytes(flags: number, payload: Uint8Array): void {
+    if ((flags & (FIRST_OF_MANY | MORE)) !== 0) throw new ServeError('ERR_BAD_REQUEST', `a peer sent bytes in parts on port ${this.name}`)
+    this.#deliver([payload.slice()], payload.byteLength)
   }
 
   #takeFirst(flags: number, payload: Uint8Array): void {
@@ -228,7 +268,7 @@ export class VirtualPort implements CallPort {
   #deliver(message: readonly unknown[], lastBytes: number): void {
     if (this.#isClosed) return
     if (this.#listener !== undefined) {
-      this.#grant(lastBytes)
+      if (!this.isOfBytes) this.#grant(lastBytes)
       this.#listener(message)
       return
     }

@@ -21,13 +21,15 @@ export interface GuestCallsInit {
   /** The queue of the backend, asked anew for each message; undefined when the backend is gone. */
   readonly queue: () => BackendQueue | undefined
   readonly backend: string
+  /** Asked for each call; what it gives is the call's end. @default all may come */
+  readonly refuse?: () => ServeError | undefined
 }
 
 /**
  * Takes the calls of another node for one backend: each goes to a replica of this node or is refused at once, and never travels on. The frames are
  * those between a lane and a replica. The function returned cancels what is open.
  */
-export function serveGuestCalls({ port, queue, backend }: GuestCallsInit, turns: Turns): () => void {
+export function serveGuestCalls({ port, queue, backend, refuse }: GuestCallsInit, turns: Turns): () => void {
   const outbox = new AnswerOutbox(port, turns)
   const open = new Map<number, OutboundSink>()
   const bodies = new Map<number, StreamedBody>()
@@ -55,6 +57,8 @@ export function serveGuestCalls({ port, queue, backend }: GuestCallsInit, turns:
     })
     call.guest = true
     sink.call = call
+    const refusal = refuse?.()
+    if (refusal !== undefined) return sink.fail(refusal)
     const here = queue()
     if (here !== undefined) here.submit(call)
     else sink.fail(new ServeError('ERR_NO_REPLICA', `backend ${backend} is not on this node`, { outcome: 'not-started' }))

@@ -44,9 +44,9 @@ export class Router implements CallTarget {
     return this.#table
   }
 
-  /** Takes a newer table; an older one is ignored. */
+  /** Takes a newer table, or another view of the same; an older one is ignored. */
   swap(table: RoutingTable): void {
-    if (table.version <= this.#table.version) return
+    if (table.version < this.#table.version) return
     this.#table = table
     for (const name of this.#counters.keys()) if (!table.endpoints.has(name)) this.#counters.delete(name)
   }

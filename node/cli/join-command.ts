@@ -30,17 +30,13 @@ export async function joinCommand(given: string | undefined, options: JoinComman
   const claims = await readTicket(ticket, verifySigned, peekClaims)
   if (!(await isWanted(claims, options))) return 1
   const whenAsked = whenAskedToStop()
-  let expel = (_code: string): void => {}
-  const whenExpelled = new Promise<string>((resolve) => {
-    expel = resolve
-  })
   const joining = join(ticket, {
     ...(name !== undefined && { name }),
     ...(roles !== undefined && { roles }),
     ...(http !== undefined && { http: { port: http } }),
     ...(storage !== undefined && { storage }),
     ...(mesh !== undefined && { mesh: { listen: resolveMeshOptions(mesh).listen } }),
-    logger: tellingOfExpulsion(expel),
+    logger: pino({ name: 'shoal', level: 'warn' }, pino.destination({ fd: 2, sync: true })) as Logger,
   })
   // A signal while it still dials ends it: there is nothing to hand over.
   const client = await Promise.race([joining, whenAsked])
@@ -50,7 +46,7 @@ export async function joinCommand(given: string | undefined, options: JoinComman
   }
   try {
     await announce(client, claims, options)
-    const code = await Promise.race([whenAsked, whenExpelled])
+    const code = await Promise.race([whenAsked, whenExpelled(client)])
     if (code !== undefined)
       throw new ServeError('ERR_FORBIDDEN', `this peer is not welcome any more (${code}); join again with a new ticket`)
     if (!json && process.stdout.isTTY) await printLine(dim('handing replicas over and leaving; the same again stops at once'))
@@ -116,17 +112,8 @@ async function announce(client: Client, claims: TicketClaims, options: JoinComma
   await printLine(`joined as ${roles.join(', ')}${url === undefined ? '' : `; gateway at ${url}`}`)
 }
 
-/** A log that also hears when the controller will have this peer no more, of which a client does not tell. */
-function tellingOfExpulsion(expel: (code: string) => void): Logger {
-  const log = pino({ name: 'shoal', level: 'warn' }, pino.destination({ fd: 2, sync: true })) as Logger
-  return {
-    debug: (fields, message) => log.debug(fields, message),
-    info: (fields, message) => log.info(fields, message),
-    warn: (fields, message) => log.warn(fields, message),
-    error(fields, message) {
-      log.error(fields, message)
-      const { code } = fields as { readonly code?: unknown }
-      if (message === 'peer.expelled' && typeof code === 'string') expel(code)
-    },
-  }
+/** Resolves with the code when the controller will have this peer no more. */
+async function whenExpelled(client: Client): Promise<string | undefined> {
+  for await (const event of client.watch()) if (event.kind === 'peer' && event.state === 'expelled') return event.code
+  return undefined
 }

@@ -1,10 +1,12 @@
+import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import { noise } from '@chainsafe/libp2p-noise'
 import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
-import { multiaddr } from '@multiformats/multiaddr'
+import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { expect } from 'chai'
 import { createLibp2p } from 'libp2p'
+import { Libp2pChannel } from '../../core/adapters/libp2p/libp2p-channel.ts'
 import { openMeshTransport } from '../../node/mesh-libp2p.ts'
 import { peerTransportCompliance } from '../compliance/peer-transport.ts'
 
@@ -74,4 +76,61 @@ describe('the libp2p node of a mesh', () => {
   })
 })
 
-const openStranger = () => createLibp2p({ transports: [tcp()], connectionEncrypters: [noise()], streamMuxers: [yamux()] })
+describe('a stream of the mesh', () => {
+  it('makes no exception of the end of each message', async () => {
+    const [a, b] = [await openMeshTransport({ listen: [] }), await openMeshTransport({ listen: ['/ip4/127.0.0.1/tcp/0'] })]
+    const { RangeError: Original } = globalThis
+    let made = 0
+    try {
+      const echoed = new Promise<void>((resolve) => {
+        b.onConnection(({ channel }) => channel.listen({ onBytes: (bytes) => void channel.send(bytes.slice()), onDrain() {}, onEnd() {} }))
+        void a.dial(b.addresses[0] ?? '', new AbortController().signal).then(({ channel }) => {
+          globalThis.RangeError = class extends Original {
+            constructor(...given: ConstructorParameters<typeof RangeError>) {
+              super(...given)
+              made++
+            }
+          } as unknown as RangeErrorConstructor
+          let left = 50
+          channel.listen({ onBytes: (bytes) => (left-- > 0 ? void channel.send(bytes.slice()) : resolve()), onDrain() {}, onEnd() {} })
+          channel.send(new Uint8Array(100))
+        })
+      })
+      await echoed
+    } finally {
+      globalThis.RangeError = Original
+      await Promise.all([a.close(), b.close()])
+    }
+    expect(made).to.equal(0)
+  })
+
+  it('does not answer each small message with a frame of its own about its window', async () => {
+    const server = await openStranger(['/ip4/127.0.0.1/tcp/0'])
+    const caller = await openStranger()
+    try {
+      let windowUpdates = 0
+      await server.handle('/echo/1', (stream) => {
+        const yamuxStream = stream as unknown as { sendFrame(frame: { readonly type: number }, data?: unknown): unknown }
+        const sendFrame = yamuxStream.sendFrame.bind(yamuxStream)
+        yamuxStream.sendFrame = (frame, data) => {
+          if (frame.type === 1) windowUpdates++
+          return sendFrame(frame, data)
+        }
+        const channel = new Libp2pChannel(stream, () => {})
+        channel.listen({ onBytes: (bytes) => void channel.send(bytes.slice()), onDrain() {}, onEnd() {} })
+      })
+      const stream = await caller.dialProtocol(server.getMultiaddrs()[0] as Multiaddr, '/echo/1')
+      for (let i = 0; i < 50; i++) {
+        const echo = once(stream, 'message')
+        stream.send(new Uint8Array(100))
+        await echo
+      }
+      expect(windowUpdates).to.be.within(0, 2)
+    } finally {
+      await Promise.all([server.stop(), caller.stop()])
+    }
+  })
+})
+
+const openStranger = (listen: string[] = []) =>
+  createLibp2p({ addresses: { listen }, transports: [tcp()], connectionEncrypters: [noise()], streamMuxers: [yamux()] })

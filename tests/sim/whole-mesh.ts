@@ -16,6 +16,8 @@ const CHAOS_MS = 40_000
 const IN_STEP_MS = 10_000
 /** And all replicas are there within this: a backend whose replicas died often waits before it starts the next. */
 const HEAL_MS = 40_000
+/** Until peers that lose each other have noticed and found another way. */
+const BRIDGE_MS = 20_000
 const DEADLINE_MS = 3_000
 const WANTED = 4
 
@@ -65,7 +67,7 @@ class MeshRun {
   readonly #places: Place[] = []
   readonly #hub: MeshHub
   readonly #onLine: (line: string) => void
-  readonly #faults: Readonly<Record<'wall' | 'oneWay' | 'cut' | 'crash' | 'replica', boolean>>
+  readonly #faults: Readonly<Record<'wall' | 'oneWay' | 'pair' | 'cut' | 'crash' | 'replica', boolean>>
   readonly #runs = new Map<number, number>()
   readonly #settled = new Map<number, number>()
   readonly #seen = new Map<string, RoutingTable>()
@@ -85,7 +87,8 @@ class MeshRun {
     this.#onLine = onLine
     const random = seededRandom(seed * 2_246_822_519)
     this.#random = random
-    this.#faults = { wall: random() < 0.5, oneWay: random() < 0.5, cut: random() < 0.5, crash: random() < 0.5, replica: random() < 0.5 }
+    const maybe = (): boolean => random() < 0.5
+    this.#faults = { wall: maybe(), oneWay: maybe(), pair: maybe(), cut: maybe(), crash: maybe(), replica: maybe() }
     const wire = new Machine('wire', 1, 0, this.#time, () => {})
     this.#network = new MemoryNetwork({ delayMs: [1, 1 + random() * 40] }, wire, random)
     const count = 3 + Math.floor(random() * 4)
@@ -114,7 +117,7 @@ class MeshRun {
       this.#hub.open(
         instance.controller,
         (event) => instance.emit(event),
-        (port, member) => servePeerClient(instance, port, member, testTurns()),
+        (port, member, hosted) => servePeerClient(instance, port, member, hosted, testTurns()),
       ),
     )
     this.#tableOf = () => instance.controller.table
@@ -138,6 +141,7 @@ class MeshRun {
     const healedMs = await this.#heal()
     await this.#go(1_000)
     await this.#proveAlive()
+    await this.#proveBridged()
     return {
       seed: this.#seed,
       hash: (this.#hash >>> 0).toString(16),
@@ -303,6 +307,10 @@ class MeshRun {
     const place = this.#pick(this.#peers)
     this.#trace(`fault ${kind} ${place.name}`)
     if (kind === 'cut') this.#network.cut(place.name, this.#pick(this.#places).name)
+    if (kind === 'pair') {
+      this.#network.partition(place.name, this.#pick(this.#peers).name)
+      this.#time.after(1_000 + this.#random() * 9_000, () => this.#network.heal())
+    }
     if (kind === 'wall' || kind === 'oneWay') {
       const others = this.#places.filter(({ name }) => name !== place.name && this.#random() < 0.7)
       const isOutward = this.#random() < 0.5
@@ -353,7 +361,10 @@ class MeshRun {
 
   #describe(): string {
     const places = this.#peers.map(({ name, peer, client }) => {
-      return `${name} ${client === undefined ? 'out' : 'in'} ${name in this.#hub.peers ? 'seated' : 'unseated'} table ${peer?.table.version}`
+      const ways = this.#peers.map((other) => peer?.viaOf(other.name) ?? '-').join(',')
+      const seat = name in this.#hub.peers ? 'seated' : 'unseated'
+      const lanes = peer?.queues.get('once')?.ready
+      return `${name} ${client === undefined ? 'out' : 'in'} ${seat} table ${peer?.table.version} lanes ${lanes} ways ${ways}`
     })
     return `table ${this.#tableOf().version}; once ${this.#readyOf('once')}, again ${this.#readyOf('again')}; ${places.join('; ')}`
   }
@@ -371,6 +382,16 @@ class MeshRun {
         `${this.#answered - answered} of 100 calls after the heal were answered: ${JSON.stringify(this.#codes)}; ${this.#describe()}`,
       )
     }
+  }
+
+  /** Peers between which nothing passes reach each other through the controller: every replica, and every call is answered. */
+  async #proveBridged(): Promise<void> {
+    for (const { name } of this.#peers) for (const other of this.#peers) this.#network.partition(name, other.name)
+    const isBridged = (): boolean => this.#peers.every(({ peer }) => peer?.queues.get('once')?.ready === WANTED)
+    await this.#go(BRIDGE_MS / 2)
+    if (!(await this.#go(BRIDGE_MS, isBridged))) throw new Broken(`peers without a way to each other: ${this.#describe()}`)
+    await this.#proveAlive()
+    this.#network.heal()
   }
 
   /** What replicas run: it takes a while, and counts how often each call was run. */

@@ -15,6 +15,8 @@ import {
   type BundleDesk,
   type BundleIntakeOptions,
   ControllerGroup,
+  type Entered,
+  type EnterOptions,
   type Epoch,
   enter,
   type Member,
@@ -25,6 +27,7 @@ import {
   type MeshRole,
   type MeshSigner,
   type PeekClaims,
+  type PeerConnection,
   readTicket,
   type TicketOptions,
   type VerifySigned,
@@ -50,6 +53,15 @@ export interface WorldStandby extends WorldPeer {
   crash(): Promise<void>
 }
 
+/** A member that says what a test makes it say. */
+export interface Stranger {
+  /** The controller, for it. */
+  readonly member: Member
+  readonly control: ControlChannel
+  /** Goes to another peer by its credential. */
+  meet(peer: string): Promise<Member>
+}
+
 export interface JoinWorld {
   readonly ticket?: TicketOptions
   /** A ticket that was made before, instead of a new one. */
@@ -59,12 +71,16 @@ export interface JoinWorld {
   readonly labels?: Readonly<Record<string, string>>
   /** What the peer says of itself. @default 'node' */
   readonly runtime?: 'node' | 'browser'
+  /** False: it can be dialled by nobody. @default true */
+  readonly listens?: boolean
+  readonly maxRelayed?: number
   /** Takes code by its digest, or none. @default as it comes */
   readonly bundles?: BundleIntakeOptions
 }
 
 export interface StartWorld {
   readonly bundles?: BundleDesk | undefined
+  readonly maxRelayed?: number | undefined
   readonly onStart?: MortalHost['onStart']
   readonly resources?: Resources
 }
@@ -110,9 +126,9 @@ export class MeshWorld {
   }
 
   /** @param bundles gives code and assets digests, so that they travel. Without it all nodes have the same files */
-  static async make(delayMs: readonly [number, number] = [0, 0], bundles?: BundleDesk): Promise<MeshWorld> {
+  static async make(delayMs: readonly [number, number] = [0, 0], bundles?: BundleDesk, maxRelayed?: number): Promise<MeshWorld> {
     const world = new MeshWorld(delayMs)
-    await world.startController({ bundles })
+    await world.startController({ bundles, maxRelayed })
     return world
   }
 
@@ -125,7 +141,7 @@ export class MeshWorld {
   }
 
   /** Starts the controller, for the first time or after `crashController`. */
-  async startController({ bundles, onStart, resources = { cpu: 4 } }: StartWorld = {}): Promise<void> {
+  async startController({ bundles, maxRelayed, onStart, resources = { cpu: 4 } }: StartWorld = {}): Promise<void> {
     const life = { isOver: false }
     this.#life = life
     const clock = this.#clockOf(life)
@@ -138,6 +154,7 @@ export class MeshWorld {
         authority: this.authority,
         card: { name: 'controller', runtime: 'node', incarnation: '1', machine: 'm', resources, labels: {}, isolations: [] },
         bundles,
+        maxRelayed,
         epoch: group?.leader,
         group,
         secret: () => 'the secret of the world',
@@ -164,7 +181,7 @@ export class MeshWorld {
         return hub.open(
           instance.controller,
           (event) => instance.emit(event),
-          (port, member) => servePeerClient(instance, port, member, testTurns()),
+          (port, member, hosted) => servePeerClient(instance, port, member, hosted, testTurns()),
         )
       },
     }
@@ -212,10 +229,11 @@ export class MeshWorld {
     const claims = await readTicket(ticket, verifySigned, peekClaims)
     const peer = new MeshPeer(
       {
-        transport: this.network.join(name),
+        transport: this.network.join(name, { listens: options.listens ?? true }),
         ticket,
         claims,
         roles: options.roles,
+        maxRelayed: options.maxRelayed,
         card: {
           name,
           runtime: options.runtime ?? 'node',
@@ -306,9 +324,10 @@ export class MeshWorld {
   }
 
   /** A member that says what the test makes it say. */
-  async stranger(name: string, options: JoinWorld = {}): Promise<{ readonly member: Member; readonly control: ControlChannel }> {
+  async stranger(name: string, options: JoinWorld = {}): Promise<Stranger> {
     const ticket = await this.client.createTicket(options.ticket)
-    const connection = await this.network.join(name).dial('memory/controller', new AbortController().signal)
+    const transport = this.network.join(name)
+    const dial = (peer: string): Promise<PeerConnection> => transport.dial(`memory/${peer}`, new AbortController().signal)
     const card = {
       name,
       runtime: 'node',
@@ -326,10 +345,11 @@ export class MeshWorld {
       verify,
       epochMs,
       mesh: SIGNER.publicKey,
-      pass: { ticket },
       roles: options.roles,
     }
-    const { member } = await this.drive(enter(connection, init, this.clock, testTurns()))
+    const come = async (peer: string, pass: EnterOptions['pass']): Promise<Entered> =>
+      this.drive(enter(await dial(peer), { ...init, pass }, this.clock, testTurns()))
+    const { member, credential = '' } = await come('controller', { ticket })
     const description = { form: 'function', methods: [], batchMethods: [], hasReconfigure: false, hasCheckHealth: false }
     const requests = new Map<string, (...args: never[]) => unknown>([
       ['lead', () => ({ epoch: { term: 0, controllerId: '' } })],
@@ -340,7 +360,7 @@ export class MeshWorld {
     const control = new ControlChannel(member.link.openPort('control'), { requests, told: new Map() })
     await this.drive(control.request('enter', { replicas: [] }))
     await this.settle()
-    return { member, control }
+    return { member, control, meet: async (peer) => (await come(peer, { credential })).member }
   }
 
   /** Which node each replica of a backend runs on. */

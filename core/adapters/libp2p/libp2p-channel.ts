@@ -1,6 +1,7 @@
 import type { Stream, StreamCloseEvent } from '@libp2p/interface'
 import { ServeError } from '../../base/index.ts'
 import type { ByteChannel, ChannelReader } from '../../mesh/index.ts'
+import { thinOutWindowUpdates } from './window-updates.ts'
 
 /** How long what was sent may take to leave after `close`. */
 const FLUSH_MS = 5_000
@@ -27,6 +28,7 @@ export class Libp2pChannel implements ByteChannel {
   constructor(stream: Stream, onOver: () => void) {
     this.#stream = stream
     this.#onOver = onOver
+    thinOutWindowUpdates(stream)
     stream.addEventListener('message', (event) => {
       const { data } = event
       if (data instanceof Uint8Array) this.#take(data)
@@ -96,6 +98,8 @@ export class Libp2pChannel implements ByteChannel {
   async #closeGently(): Promise<void> {
     const stream = this.#stream
     try {
+      // An encrypted stream over another one does not wait for itself.
+      await untilSent(stream, AbortSignal.timeout(FLUSH_MS))
       await stream.close({ signal: AbortSignal.timeout(FLUSH_MS) })
       await untilClosed(stream, AbortSignal.timeout(FLUSH_MS))
     } catch (error) {
@@ -164,6 +168,14 @@ export class Libp2pChannel implements ByteChannel {
     if (!this.#ended) this.close()
     queueMicrotask(() => reader.onEnd(this.#failure))
   }
+}
+
+function untilSent(stream: Stream, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (stream.writeBufferLength === 0 || stream.status !== 'open') return resolve()
+    for (const event of ['idle', 'close'] as const) stream.addEventListener(event, () => resolve(), { once: true })
+    signal.addEventListener('abort', () => resolve(), { once: true })
+  })
 }
 
 function untilClosed(stream: Stream, signal: AbortSignal): Promise<void> {

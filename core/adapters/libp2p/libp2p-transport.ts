@@ -1,7 +1,8 @@
-import type { Connection, Libp2p, Stream } from '@libp2p/interface'
+import type { Connection, ConnectionEncrypter, Libp2p, Stream } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import { ServeError, type Stop } from '../../base/index.ts'
-import type { ByteChannel, PeerConnection, PeerTransport } from '../../mesh/index.ts'
+import type { ByteChannel, ChannelEnds, PeerConnection, PeerTransport } from '../../mesh/index.ts'
+import { ChannelStream } from './channel-stream.ts'
 import { Libp2pChannel } from './libp2p-channel.ts'
 
 /** The one protocol of the mesh; versions are told apart in the frames. */
@@ -10,23 +11,31 @@ export const MESH_PROTOCOL = '/shoal/mesh/1'
 /** Streams of the protocol that one connection may hold: one, and room for two peers that dial each other at once. */
 const MAX_STREAMS = 4
 
+export interface Libp2pTransportOptions {
+  /** Addresses to tell instead of those listened on, without the `/p2p/` part. @default none */
+  readonly announce?: readonly string[] | undefined
+  /** Proves ids and encrypts, with the key of the node: for connections that another peer passes on. */
+  readonly encrypter: () => ConnectionEncrypter
+}
+
 /** Peers over libp2p: each connection of the mesh is one stream that lives as long as it. The node is given started, and stopped by `close`. */
 export class Libp2pTransport implements PeerTransport {
   readonly peerId: string
   readonly #node: Libp2p
   readonly #announce: readonly string[]
+  readonly #encrypter: () => ConnectionEncrypter
   readonly #listeners = new Set<(connection: PeerConnection) => void>()
 
-  /** @param announce addresses to tell instead of those listened on, without the `/p2p/` part */
-  private constructor(node: Libp2p, announce: readonly string[]) {
+  private constructor(node: Libp2p, { announce = [], encrypter }: Libp2pTransportOptions) {
     this.#node = node
     this.#announce = announce
+    this.#encrypter = encrypter
     this.peerId = node.peerId.toString()
   }
 
   /** Registers the protocol at the node. */
-  static async over(node: Libp2p, announce: readonly string[] = []): Promise<Libp2pTransport> {
-    const transport = new Libp2pTransport(node, announce)
+  static async over(node: Libp2p, options: Libp2pTransportOptions): Promise<Libp2pTransport> {
+    const transport = new Libp2pTransport(node, options)
     await node.handle(MESH_PROTOCOL, (stream, connection) => transport.#accept(stream, connection), {
       maxInboundStreams: MAX_STREAMS,
       maxOutboundStreams: MAX_STREAMS,
@@ -65,6 +74,28 @@ export class Libp2pTransport implements PeerTransport {
   onConnection(listener: (connection: PeerConnection) => void): Stop {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
+  }
+
+  /** The same encryption as on a connection of the two alone, inside the ones to the peer that passes it on. */
+  async secure(channel: ByteChannel, { peerId, isOutbound, via }: ChannelEnds, signal: AbortSignal): Promise<PeerConnection> {
+    const stream = new ChannelStream(channel, isOutbound ? 'outbound' : 'inbound', this.#node.logger.forComponent('shoal:relayed'))
+    try {
+      signal.throwIfAborted()
+      const encrypter = this.#encrypter()
+      const options = { signal, skipStreamMuxerNegotiation: true }
+      const { connection, remotePeer } = await (isOutbound
+        ? encrypter.secureOutbound(stream, options)
+        : encrypter.secureInbound(stream, options))
+      if (remotePeer.toString() !== peerId) throw new Error(`it leads to peer ${remotePeer}`)
+      // What the encryption gives has all of a stream that a channel uses, and no protocol.
+      return { peerId, isOutbound, channel: new Libp2pChannel(connection as Stream, () => {}), via }
+    } catch (cause) {
+      channel.abort('the two ends could not agree')
+      if (cause instanceof ServeError) throw cause
+      throw new ServeError('ERR_PEER_UNREACHABLE', `peer ${peerId} could not be reached through ${via}: ${(cause as Error).message}`, {
+        cause,
+      })
+    }
   }
 
   async close(): Promise<void> {

@@ -13,6 +13,7 @@ import { findChromium } from '../../../tools/chromium.mjs'
 import { installPacked } from '../../e2e/support/packed.ts'
 import { resultOf } from '../../e2e/support/page-result.ts'
 import { serveStatic } from '../../e2e/support/static-server.ts'
+import { markdown } from '../table.ts'
 import { writeBlock } from '../write-block.ts'
 
 type Figures = Readonly<Record<string, number | null>>
@@ -50,8 +51,7 @@ try {
   ].join(', ')
   const rows = CHECKS.map((check) => [check[0], ...pages.map(({ rounds }) => ratioOf(check, rounds)), check[4]])
   const head = ['', 'ordinary page', 'cross-origin isolated', 'goal']
-  const table = [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
-  const text = `${conditions}; median of five rounds (least–most).\n\n${table}`
+  const text = `${conditions}; median of five rounds (least–most).\n\n${markdown(head, rows)}`
   console.log(text)
   for (const { rounds } of pages) {
     console.log(JSON.stringify(rounds.at(-1), (_key, value) => (typeof value === 'number' ? Number(value.toPrecision(3)) : value)))

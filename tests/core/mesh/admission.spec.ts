@@ -5,6 +5,7 @@ import { ServeError } from '../../../core/base/index.ts'
 import {
   ADMISSION_MS,
   admit,
+  CREDENTIAL_MS,
   type Entered,
   type EnterOptions,
   enter,
@@ -16,6 +17,7 @@ import {
   type PeerCard,
   type PeerConnection,
   type PeerTransport,
+  RETURN_MS,
   readTicket,
   requireRole,
   type TicketOptions,
@@ -45,6 +47,42 @@ describe('admission', () => {
     const { entered } = await mesh.join('p', await mesh.ticket())
     const back = await mesh.join('p', undefined, { pass: { credential: entered?.credential ?? '' } })
     expect(back.admitted?.roles).to.deep.equal(['replica', 'caller'])
+  })
+
+  describe('at the controller, by a credential', () => {
+    it('gives who comes back a new one', async () => {
+      const { mesh, credential } = await joined()
+      mesh.epochMs += 1_000
+      const back = await mesh.join('p', undefined, { pass: { credential } })
+      expect(peekClaims(back.entered?.credential ?? '')).to.deep.equal({
+        ...peekClaims(credential),
+        expiresAtMs: mesh.epochMs + CREDENTIAL_MS,
+      })
+    })
+
+    it('takes one that has ended for less than a day', async () => {
+      const { mesh, credential } = await joined()
+      await mesh.pass(CREDENTIAL_MS + RETURN_MS - 1)
+      expect((await mesh.join('p', undefined, { pass: { credential } })).code).to.equal(undefined)
+      await mesh.pass(1)
+      expect((await mesh.join('p', undefined, { pass: { credential } })).code).to.equal('ERR_TICKET_EXPIRED')
+    })
+
+    it('does not take from another peer what has ended, nor when its ticket was revoked', async () => {
+      const { mesh, credential, ticket } = await joined()
+      await mesh.pass(2 * CREDENTIAL_MS)
+      expect((await mesh.join('q', undefined, { pass: { credential } })).code).to.equal('ERR_TICKET_INVALID')
+      await mesh.authority.revoke(ticket)
+      expect((await mesh.join('p', undefined, { pass: { credential } })).code).to.equal('ERR_TICKET_INVALID')
+    })
+
+    async function joined(): Promise<{ mesh: Mesh; ticket: string; credential: string }> {
+      const mesh = await Mesh.make()
+      mesh.isController = true
+      const ticket = await mesh.ticket({ maxReplicas: 2 })
+      const { entered } = await mesh.join('p', ticket)
+      return { mesh, ticket, credential: entered?.credential ?? '' }
+    }
   })
 
   it('lets a peer ask for fewer roles than its ticket grants', async () => {
@@ -129,12 +167,11 @@ describe('admission', () => {
       },
     ],
     [
-      'a credential that has expired',
+      'a credential that has expired, at another member',
       'ERR_TICKET_EXPIRED',
       async (mesh) => {
         const { entered } = await mesh.join('p', await mesh.ticket())
-        mesh.epochMs += 2 * 3_600_000
-        mesh.proof = (await mesh.authority.issue('controller', '', { roles: ['controller'], trusted: true })).token
+        await mesh.pass(2 * CREDENTIAL_MS)
         return mesh.join('p', undefined, { pass: { credential: entered?.credential ?? '' } })
       },
     ],
@@ -332,6 +369,8 @@ class Mesh {
   readonly authority: MeshAuthority
   epochMs = 1_800_000_000_000
   proof = ''
+  /** Whether who is dialled makes new credentials. */
+  isController = false
   readonly #transport: PeerTransport
 
   private constructor(signer: Awaited<ReturnType<typeof meshKey>>) {
@@ -342,8 +381,14 @@ class Mesh {
 
   static async make(): Promise<Mesh> {
     const mesh = new Mesh(await meshKey())
-    mesh.proof = (await mesh.authority.issue('controller', '', { roles: ['controller'], trusted: true })).token
+    await mesh.pass(0)
     return mesh
+  }
+
+  /** Lets time pass, in which who is dialled renews its own credential. */
+  async pass(ms: number): Promise<void> {
+    this.epochMs += ms
+    this.proof = (await this.authority.issue('controller', '', { roles: ['controller'], trusted: true })).token
   }
 
   ticket(options?: TicketOptions): Promise<string> {
@@ -396,6 +441,7 @@ class Mesh {
       proof: () => this.proof,
       isRevoked: (id) => this.authority.isRevoked(id),
       redeem: (ticket, peerId, roles) => this.authority.redeem(ticket, peerId, roles),
+      ...(this.isController && { renew: (claims) => this.authority.renew(claims) }),
     }
   }
 

@@ -311,8 +311,12 @@ describe('a mesh', () => {
       const world = await MeshWorld.make()
       const p = await world.join('p', { roles: ['replica'], resources: { cpu: 0 } })
       await world.serve('echo', echo, { replicaOptions: { resources: { cpu: 1 } } })
-      const code = world.codeOf(p.client.getHandle('echo').options({ timeoutMs: 500 }).remote(1) as unknown as Promise<unknown>)
-      expect(await code).to.equal('ERR_NO_REPLICA')
+      expect(() => p.client.getHandle('echo'))
+        .to.throw()
+        .with.property('code', 'ERR_ENDPOINT_NOT_FOUND')
+      const liar = await world.stranger('liar', { roles: ['replica'] })
+      const reason = new Promise((resolve) => liar.member.link.openPort('backend:echo').onClosed(resolve))
+      expect(await world.drive(reason)).to.include('needs the role caller')
     })
 
     it('let a ticket for one endpoint call no other', async () => {
@@ -321,8 +325,12 @@ describe('a mesh', () => {
       await world.serve('closed', echo)
       const p = await world.join('p', { ticket: { roles: ['caller'], endpoints: ['open'] } })
       expect(await world.drive(remote(p.client, 'open', 1))).to.equal(1)
-      const code = world.codeOf(p.client.getHandle('closed').options({ timeoutMs: 500 }).remote(1) as unknown as Promise<unknown>)
-      expect(await code).to.equal('ERR_NO_REPLICA')
+      expect(() => p.client.getHandle('closed'))
+        .to.throw()
+        .with.property('code', 'ERR_ENDPOINT_NOT_FOUND')
+      const liar = await world.stranger('liar', { ticket: { roles: ['caller'], endpoints: ['open'] } })
+      const reason = new Promise((resolve) => liar.member.link.openPort('backend:closed').onClosed(resolve))
+      expect(await world.drive(reason)).to.include('not for backend closed')
     })
 
     it('let only controllers edit: ERR_FORBIDDEN', async () => {
@@ -422,7 +430,7 @@ describe('a mesh', () => {
       expect(world.spread('echo')).to.deep.equal({ controller: 2, q: 1 })
       await world.advance(60_000)
       expect(Object.keys(world.hub.peers)).to.deep.equal(['q'])
-      expect(await world.codeOf(p.client.status())).to.equal('ERR_NO_CONTROLLER')
+      expect(await world.codeOf(p.client.status())).to.equal('ERR_TICKET_INVALID')
     })
   })
 })

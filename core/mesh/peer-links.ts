@@ -1,0 +1,225 @@
+import { type Clock, type Logger, type Random, ServeError, type Stop, sleep } from '../base/index.ts'
+import type { Member } from './admission.ts'
+import type { Link } from './link.ts'
+import type { PeerConnection, PeerTransport } from './peer-transport.ts'
+import { keepConnected, redialDelayMs } from './redial.ts'
+import { RelayedWays } from './relayed-ways.ts'
+import type { VirtualPort } from './virtual-port.ts'
+
+/** How long a link that another one has replaced may finish what runs on it. */
+const RETIRE_MS = 30_000
+/** Relays that are asked for a way to one peer before waiting. */
+const MAX_RELAYS_ASKED = 3
+
+export interface PeerLinksInit {
+  readonly transport: PeerTransport
+  /** Makes a member of a connection that this side has opened. */
+  readonly enter: (connection: PeerConnection) => Promise<Member>
+  /** Makes a member of a connection that another has opened; undefined: it is for something else. */
+  readonly admit: (connection: PeerConnection) => Promise<Member | undefined>
+  /** Where a peer can be dialled; undefined for one that is gone. */
+  readonly addressesOf: (peerId: string) => readonly string[] | undefined
+  /** Last bound of the wait between two attempts. */
+  readonly redialBoundMs: () => number
+  /** Who may lead to a peer, the best first: links that are there already. */
+  readonly relaysTo: (peerId: string) => readonly { readonly peerId: string; readonly link: Link }[]
+  /** A link stands; it may take the place of another one, on which what runs is finished. */
+  readonly onLink: (member: Member) => void
+  readonly onGone: (member: Member, reason: string) => void
+}
+
+/** How a link came about. */
+interface Way {
+  readonly member: Member
+  /** The peer that passes the bytes on. */
+  readonly via: string | undefined
+  readonly isOutbound: boolean
+}
+
+/**
+ * Links to other peers, one to each: dialled, and where that cannot be, through a peer that both are linked to. Of two links the direct one stays, then the
+ * one that the lower id has dialled, so that both ends keep the same; while a link is relayed, both ends go on dialling.
+ */
+export class PeerLinks {
+  readonly #init: PeerLinksInit
+  readonly #relayed: RelayedWays
+  readonly #clock: Clock
+  readonly #random: Random
+  readonly #log: Logger
+  readonly #ways = new Map<string, Way>()
+  readonly #wanted = new Map<string, AbortController>()
+  readonly #stop: Stop
+  #isClosed = false
+
+  constructor(init: PeerLinksInit, clock: Clock, random: Random, log: Logger) {
+    this.#init = init
+    this.#clock = clock
+    this.#random = random
+    this.#log = log
+    this.#relayed = new RelayedWays(init.transport, clock)
+    this.#relayed.onConnection((connection) => void this.#greet(connection))
+    this.#stop = init.transport.onConnection((connection) => void this.#greet(connection))
+  }
+
+  get(peerId: string): Member | undefined {
+    return this.#ways.get(peerId)?.member
+  }
+
+  get members(): readonly Member[] {
+    return [...this.#ways.values()].map(({ member }) => member)
+  }
+
+  /** Members whose bytes no other peer passes on. */
+  get direct(): readonly Member[] {
+    return [...this.#ways.values()].filter(({ via }) => via === undefined).map(({ member }) => member)
+  }
+
+  /** Who passes on what goes to a peer; undefined when nobody does. */
+  viaOf(peerId: string): string | undefined {
+    return this.#ways.get(peerId)?.via
+  }
+
+  /** From now on a link to that peer is sought and kept, until it is gone. */
+  want(peerId: string): void {
+    if (!this.#isClosed && !this.#wanted.has(peerId)) void this.#keepLinked(peerId)
+  }
+
+  /** Seeks no link any more to peers that are not there. */
+  retain(isThere: (peerId: string) => boolean): void {
+    for (const peerId of [...this.#wanted.keys()]) if (!isThere(peerId)) this.#unwant(peerId)
+  }
+
+  /** Takes the far end of a connection that another peer passes on. False for a port of another kind. */
+  takePort(port: VirtualPort, relayId: string): boolean {
+    return this.#relayed.takePort(port, relayId)
+  }
+
+  close(reason: string): void {
+    this.#isClosed = true
+    this.#stop()
+    for (const abort of this.#wanted.values()) abort.abort(new Error(reason))
+    const ways = [...this.#ways.values()]
+    this.#ways.clear()
+    for (const { member } of ways) {
+      this.#init.onGone(member, reason)
+      member.link.close(reason)
+    }
+  }
+
+  async #keepLinked(peerId: string): Promise<void> {
+    const abort = new AbortController()
+    this.#wanted.set(peerId, abort)
+    const connect = async (signal: AbortSignal): Promise<void> => {
+      await this.#whenUnlinked(peerId)
+      signal.throwIfAborted()
+      await this.#reach(peerId, signal)
+      await this.#whenUnlinked(peerId)
+    }
+    await keepConnected({ connect, boundMs: this.#init.redialBoundMs }, abort.signal, this.#clock, this.#random)
+  }
+
+  /** What seeks it ends when it next looks; one that comes back is sought anew. */
+  #unwant(peerId: string): void {
+    this.#wanted.get(peerId)?.abort(new Error('the peer is gone'))
+    this.#wanted.delete(peerId)
+  }
+
+  async #whenUnlinked(peerId: string): Promise<void> {
+    for (let way = this.#ways.get(peerId); way !== undefined; way = this.#ways.get(peerId)) await way.member.link.whenGone
+  }
+
+  /** Dials, and goes through others when nobody answers. Rejects with the first failure. */
+  async #reach(peerId: string, signal: AbortSignal): Promise<void> {
+    try {
+      return await this.#dial(peerId, this.#init.addressesOf(peerId) ?? [], signal)
+    } catch (error) {
+      signal.throwIfAborted()
+      for (const relay of this.#init.relaysTo(peerId).slice(0, MAX_RELAYS_ASKED)) {
+        try {
+          const connection = await this.#relayed.dial(peerId, relay, signal)
+          return this.#meet(await this.#init.enter(connection), connection)
+        } catch (cause) {
+          signal.throwIfAborted()
+          this.#log.debug({ peer: peerId, via: relay.peerId, reason: String(cause) }, 'relay.failed')
+        }
+      }
+      throw error
+    }
+  }
+
+  async #dial(peerId: string, addresses: readonly string[], signal: AbortSignal): Promise<void> {
+    let failure: unknown
+    for (const address of addresses) {
+      try {
+        const connection = await this.#init.transport.dial(address, signal)
+        return this.#meet(await this.#init.enter(connection), connection)
+      } catch (error) {
+        signal.throwIfAborted()
+        failure ??= error
+      }
+    }
+    throw failure ?? new ServeError('ERR_PEER_UNREACHABLE', `peer ${peerId} listens nowhere`)
+  }
+
+  async #greet(connection: PeerConnection): Promise<void> {
+    try {
+      const member = await this.#init.admit(connection)
+      if (member !== undefined) this.#meet(member, connection)
+    } catch (error) {
+      this.#log.warn({ peer: connection.peerId, code: (error as ServeError).code, reason: (error as Error).message }, 'peer.refused')
+    }
+  }
+
+  #meet(member: Member, { via, isOutbound }: PeerConnection): void {
+    const { peerId, link } = member
+    const way: Way = { member, via, isOutbound }
+    const before = this.#ways.get(peerId)
+    if (this.#isClosed) return link.close('the peer left')
+    if (before !== undefined && !before.member.link.isGone && !this.#isBetter(way, before))
+      return link.close('there is a better connection')
+    this.#ways.set(peerId, way)
+    this.#init.onLink(member)
+    if (before !== undefined) this.#replace(before, way)
+    void link.whenGone.then(({ reason }) => this.#onGone(way, reason))
+    if (via !== undefined) void this.#seekDirect(way)
+  }
+
+  /** An end that dials again knows better than this one that the link before is of no use; any other way to the same peer goes on until it is idle. */
+  #replace(before: Way, after: Way): void {
+    const { link, card } = before.member
+    const isSameWay = before.via === after.via && before.isOutbound === after.isOutbound
+    if (isSameWay || card.incarnation !== after.member.card.incarnation) link.abort('the same peer has connected anew')
+    else link.closeWhenIdle('a better connection took its place', RETIRE_MS)
+  }
+
+  #isBetter(way: Way, before: Way): boolean {
+    if (way.member.card.incarnation !== before.member.card.incarnation) return true
+    const isDirect = way.via === undefined
+    if (isDirect !== (before.via === undefined)) return isDirect
+    const isOfLower = way.isOutbound === this.#init.transport.peerId < way.member.peerId
+    return isOfLower || way.isOutbound === before.isOutbound
+  }
+
+  #onGone(way: Way, reason: string): void {
+    const { peerId } = way.member
+    if (this.#ways.get(peerId) !== way) return
+    this.#ways.delete(peerId)
+    this.#init.onGone(way.member, reason)
+  }
+
+  /** Dials the peer at the other end of a relayed link until it answers or that link is no more. */
+  async #seekDirect({ member, via }: Way): Promise<void> {
+    const { peerId, link } = member
+    this.#log.info({ peer: peerId, via }, 'peer.relayed')
+    const abort = new AbortController()
+    void link.whenGone.then(() => abort.abort(new Error('the relayed link is gone')))
+    for (let failures = 1; !abort.signal.aborted && this.viaOf(peerId) !== undefined; failures++) {
+      try {
+        await sleep(this.#clock, redialDelayMs(failures, this.#random, this.#init.redialBoundMs()), abort.signal)
+        await this.#dial(peerId, this.#init.addressesOf(peerId) ?? member.card.addresses, abort.signal)
+      } catch {
+        // Until it answers, or a link stands that nobody passes on.
+      }
+    }
+  }
+}
