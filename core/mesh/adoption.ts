@@ -258,15 +258,20 @@ export class Adoption {
     if (!this.#orphans.has(peerId)) return
     // Starts that wait come first.
     await sleep(this.#clock, CLAIM_MS)
+    const until = this.#order
     const tried = new Set<string>()
     for (;;) {
-      const marks = new Set([...(this.#orphans.get(peerId)?.values() ?? [])].map(({ mark }) => mark))
-      const newestFirst = [...this.#started].reverse()
-      const next = newestFirst.find(([replicaId, { mark, order }]) => order > since && marks.has(mark) && !tried.has(replicaId))
-      if (next === undefined) break
-      const [replicaId, { backend }] = next
-      tried.add(replicaId)
-      await this.#seams.move(backend, replicaId)
+      const here = this.#orphans.get(peerId)
+      const marks = new Set([...(here?.values() ?? [])].map(({ mark }) => mark))
+      const isCandidate = ([replicaId, { mark, order }]: [string, Started]): boolean =>
+        order > since && order <= until && marks.has(mark) && !tried.has(replicaId)
+      const next = [...this.#started].reverse().find(isCandidate)
+      const before = here?.size
+      if (next === undefined || before === undefined) break
+      tried.add(next[0])
+      await this.#seams.move(next[1].backend, next[0])
+      // None of them fits any more: whatever else moved would move in vain.
+      if (this.#orphans.get(peerId)?.size === before) break
     }
     this.#watch(peerId)
   }
