@@ -353,8 +353,9 @@ export class MeshPeer {
   async #connectToController(signal: AbortSignal): Promise<{ readonly whenGone: Promise<void> }> {
     const { addresses } = this.#init.claims
     const known = this.#controllers.map((controller) => controller.addresses)
-    const rest = addresses.filter((address) => !known.flat().includes(address))
-    const candidates = [...known, rest].filter((list) => list.length > 0)
+    // A ticket may name several controllers: who answers at one address may not be who leads.
+    const rest = addresses.filter((address) => !known.flat().includes(address)).map((address) => [address])
+    const candidates = [...known, ...rest].filter((list) => list.length > 0)
     const failures: unknown[] = []
     for (const candidate of candidates) {
       try {
