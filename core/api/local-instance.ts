@@ -3,6 +3,7 @@ import {
   type BackendSpec,
   type BackendStatus,
   Controller,
+  type EditConflict,
   type EndpointStatus,
   type Ledger,
   ResourceLedger,
@@ -90,6 +91,8 @@ export interface InstanceMesh {
   readonly peerId: string
   /** Peers that are connected, by id. */
   readonly peers: Readonly<Record<string, NodeStatus>>
+  /** What there is to tell beside. */
+  readonly told: Pick<InstanceStatus, 'conflicts'>
   hostsOver(local: ReadonlyMap<string, ReplicaHost>): ReadonlyMap<string, ReplicaHost>
   /** What of a backend travels, in the form in which peers can start it. Rejects with what cannot travel. */
   prepare(tag: string, parts: TravellingParts): Promise<TravellingParts>
@@ -106,6 +109,8 @@ export interface InstanceStatus {
   readonly nodes: Readonly<Record<string, NodeStatus>>
   readonly endpoints: Readonly<Record<string, EndpointStatus>>
   readonly backends: Readonly<Record<string, BackendStatus>>
+  /** Edits of one key that controllers made apart from each other: which stands, and which was lost. Missing: none. The latest 100. */
+  readonly conflicts?: readonly EditConflict[]
 }
 
 export interface NodeStatus {
@@ -287,6 +292,7 @@ export class LocalInstance implements Instance {
       nodes: { [this.#nodeId]: { name: this.#options.name, runtime, roles, rttMs: 0, resources }, ...this.#options.mesh?.peers },
       endpoints: this.controller.endpointStatus,
       backends: this.controller.backendStatus,
+      ...this.#options.mesh?.told,
     }
   }
 

@@ -50,6 +50,14 @@ export interface EditVersion {
   readonly sequence: number
 }
 
+/** Two controllers that could not see each other have edited one key of the state; the greater version stands. */
+export interface EditConflict {
+  /** Such as `backend/name` or `endpoint/name`. */
+  readonly key: string
+  readonly kept: EditVersion
+  readonly lost: EditVersion
+}
+
 /** What `client.watch()` gives. */
 export type ServeEvent =
   | { readonly kind: 'replica'; readonly backend: string; readonly replicaId: string; readonly state: string; readonly reason?: string }
@@ -77,14 +85,7 @@ export type ServeEvent =
       readonly from: string
       readonly reason: string
     }
-  | {
-      /** Two controllers that could not see each other have edited one key of the state; the greater version stands. */
-      readonly kind: 'conflict'
-      /** Such as `backend/name` or `endpoint/name`. */
-      readonly key: string
-      readonly kept: EditVersion
-      readonly lost: EditVersion
-    }
+  | ({ readonly kind: 'conflict' } & EditConflict)
   | ({ readonly kind: 'rollout'; readonly endpoint: string; readonly backend: string } & RolloutResult)
   | { readonly kind: 'edit'; readonly what: 'backend' | 'endpoint' | 'traffic'; readonly name: string; readonly version: number }
 

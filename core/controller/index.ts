@@ -8,7 +8,7 @@ export {
   type ReplicaEvent,
   type SupervisorSeams,
 } from './backend-supervisor.ts'
-export { Controller, type ControllerSeams, type EndpointStatus, type ServeEvent } from './controller.ts'
+export { Controller, type ControllerSeams, type EditConflict, type EndpointStatus, type ServeEvent } from './controller.ts'
 export { MemoryStateStore } from './memory-state-store.ts'
 export { betterNode, fitsOn, type PlacementNode, type PlacementRequest, place } from './placement.ts'
 export { portabilityOf } from './portability.ts'

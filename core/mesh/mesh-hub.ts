@@ -1,5 +1,5 @@
 import { type Clock, type Logger, ServeError, type Stop, type Turns } from '../base/index.ts'
-import type { ServeEvent } from '../controller/index.ts'
+import type { EditConflict, ServeEvent } from '../controller/index.ts'
 import { emptyRoutingTable, type Resources, type RoutingTable, resolveResources } from '../model/index.ts'
 import type { BlobRef, HostedReplica, ReplicaEnd, ReplicaHost, ReplicaSpec } from '../replica/index.ts'
 import type { BackendQueue } from '../router/index.ts'
@@ -279,6 +279,12 @@ export class MeshHub {
   /** What this node passes on between peers. */
   get relayed(): RelayCounts {
     return this.#relay.counts
+  }
+
+  /** Conflicts that controllers have told each other of. */
+  get told(): { readonly conflicts?: readonly EditConflict[] } {
+    const conflicts = this.#init.group?.conflicts ?? []
+    return conflicts.length > 0 ? { conflicts } : {}
   }
 
   /** Version of the routing table that peers should have. */

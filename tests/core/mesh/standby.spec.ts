@@ -108,7 +108,11 @@ describe('a standby controller', () => {
     expect([p, s].map(({ peer }) => peer.table.backends.get('count')?.config.requestTimeoutMs)).to.deep.equal([1_000, 1_000])
     const told = s.standby.group.conflicts.map(({ key, kept }) => [key, kept.controllerId])
     expect(told).to.deep.equal([['backend/count', 's']])
-    await events.return?.()
+    expect((await world.drive(p.client.status())).conflicts).to.equal(undefined)
+    expect((await world.drive(s.client.status())).conflicts?.map(({ key }) => key)).to.deep.equal(['backend/count'])
+    let event = await world.drive(events.next())
+    while (!event.done && event.value.kind !== 'conflict') event = await world.drive(events.next())
+    expect(event.value).to.deep.include({ kind: 'conflict', key: 'backend/count' })
   })
 
   it('is obeyed by peers that could see the former controller all the time, which leads no longer', async () => {
