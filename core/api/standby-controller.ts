@@ -155,7 +155,7 @@ export class StandbyController implements StandbyEnd {
         onGreater: (greater) => group.noteLeader(greater),
         isReturning: true,
         secret: () => this.#secret,
-        lodgesWith: { queues: () => peer.queues, table: () => peer.table },
+        lodgesWith: { queues: () => peer.queues, table: () => peer.table, meet: (member, connection) => peer.meet(member, connection) },
       },
       clock,
       turns,

@@ -38,6 +38,7 @@ export { MemoryNetwork, type MemoryNetworkOptions } from './memory-network.ts'
 export {
   CONTROLLER,
   type HubController,
+  type LodgingPeer,
   MeshHub,
   type MeshHubInit,
   type OnInstancePort,

@@ -101,7 +101,13 @@ export interface MeshHubInit {
   /** The key of the mesh, for members with the role `controller`. */
   readonly secret?: (() => unknown) | undefined
   /** The peer on whose node this controller has risen: what runs here is that one's. @default this node hosts replicas of its own */
-  readonly lodgesWith?: BackendsHere | undefined
+  readonly lodgesWith?: LodgingPeer | undefined
+}
+
+/** The peer on whose node a controller has risen. */
+export interface LodgingPeer extends BackendsHere {
+  /** Takes a member that means the peer: between any two there is one link. */
+  meet(member: Member, connection: PeerConnection): void
 }
 
 interface Peer {
@@ -361,7 +367,9 @@ export class MeshHub {
         this.#clock,
         this.#turns,
       )
-      this.#welcome(member)
+      const { lodgesWith } = this.#init
+      if (member.wants === undefined && lodgesWith !== undefined) lodgesWith.meet(member, connection)
+      else this.#welcome(member)
     } catch (error) {
       this.#log.warn({ peer: connection.peerId, code: (error as ServeError).code, reason: (error as Error).message }, 'peer.refused')
     } finally {

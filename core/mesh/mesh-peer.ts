@@ -248,6 +248,12 @@ export class MeshPeer {
     this.#nudge()
   }
 
+  /** A peer has come to the controller that has risen on this node, and means this one. */
+  meet(member: Member, connection: PeerConnection): void {
+    if (this.#links === undefined) member.link.close('the peer is not there')
+    else this.#links.meet(member, connection)
+  }
+
   /** A port to the controller's instance, for edits and questions. `ERR_NO_CONTROLLER` while it is away. */
   openInstancePort(): VirtualPort {
     const { link } = this.#seatOf()

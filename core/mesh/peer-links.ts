@@ -94,6 +94,11 @@ export class PeerLinks {
     return this.#relayed.takePort(port, relayId)
   }
 
+  /** A member that somebody else on this node has let in. */
+  meet(member: Member, connection: PeerConnection): void {
+    this.#meet(member, connection)
+  }
+
   close(reason: string): void {
     this.#isClosed = true
     this.#stop()

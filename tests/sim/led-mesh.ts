@@ -353,6 +353,7 @@ class LedRun {
       },
       (error: unknown) => {
         if (!isServeError(error)) return this.#fail(`call ${id} failed with ${String(error)}`)
+        this.#trace(`call ${id} of ${name} ${error.message}`)
         if (error.outcome === 'not-started' && this.#runs.has(id)) this.#fail(`call ${id} ended as not-started and was run (${error.code})`)
         settle(error.code)
       },
