@@ -164,6 +164,12 @@ export class Adoption {
     this.#gathering?.end()
   }
 
+  get #count(): number {
+    let count = 0
+    for (const here of this.#orphans.values()) count += here.size
+    return count
+  }
+
   #put(orphan: Orphan): void {
     const here = this.#orphans.get(orphan.peerId) ?? new Map<string, Orphan>()
     this.#orphans.set(orphan.peerId, here.set(orphan.replicaId, orphan))
@@ -261,17 +267,16 @@ export class Adoption {
     const until = this.#order
     const tried = new Set<string>()
     for (;;) {
-      const here = this.#orphans.get(peerId)
-      const marks = new Set([...(here?.values() ?? [])].map(({ mark }) => mark))
+      const marks = new Set([...(this.#orphans.get(peerId)?.values() ?? [])].map(({ mark }) => mark))
       const isCandidate = ([replicaId, { mark, order }]: [string, Started]): boolean =>
         order > since && order <= until && marks.has(mark) && !tried.has(replicaId)
       const next = [...this.#started].reverse().find(isCandidate)
-      const before = here?.size
-      if (next === undefined || before === undefined) break
+      if (next === undefined) break
+      const before = this.#count
       tried.add(next[0])
       await this.#seams.move(next[1].backend, next[0])
-      // None of them fits any more: whatever else moved would move in vain.
-      if (this.#orphans.get(peerId)?.size === before) break
+      // None of all fits any more: whatever else moved would move in vain.
+      if (this.#count === before) break
     }
     this.#watch(peerId)
   }

@@ -187,10 +187,14 @@ export class MeshHub {
     this.#setSelf(card)
   }
 
-  /** One that lodges with a peer has files of its own, and no place for replicas. */
+  /** In the ledger. One that lodges with a peer has files of its own, and no place for replicas: on its node they are the peer's. */
+  get #selfId(): string {
+    return this.#init.lodgesWith === undefined ? this.peerId : `${this.peerId}/controller`
+  }
+
   #setSelf(card: Omit<PeerCard, 'addresses'>): void {
-    const node = { ...toNode(this.peerId, card, undefined), isSelf: true }
-    this.ledger.setNode(this.#init.lodgesWith === undefined ? node : { ...node, id: `${this.peerId}/controller`, takesReplicas: false })
+    const takesReplicas = this.#init.lodgesWith === undefined
+    this.ledger.setNode({ ...toNode(this.#selfId, card, undefined), isSelf: true, takesReplicas })
   }
 
   /** Hosts that start a replica where the ledger has placed it; the local ones for this node. */
@@ -655,8 +659,8 @@ export class MeshHub {
 
   #placedHost(isolation: string, local: ReplicaHost): ReplicaHost {
     const startPlaced = async (spec: ReplicaSpec, signal: AbortSignal): Promise<HostedReplica> => {
-      const nodeId = this.ledger.nodeOf(spec.replicaId) ?? this.peerId
-      if (nodeId === this.peerId) return local.start(spec, signal)
+      const nodeId = this.ledger.nodeOf(spec.replicaId) ?? this.#selfId
+      if (nodeId === this.#selfId) return local.start(spec, signal)
       const { peer, host } = this.#hostOn(nodeId, isolation, spec)
       const whole = await this.#listFor(peer, spec)
       const hosted = await host.start(whole, signal, await this.#markOf(whole, isolation))

@@ -143,7 +143,8 @@ describe('a controller that is started again', () => {
     await world.startController()
     await world.until(() => world.spread('count').p !== undefined)
     expect(p.host.alive).to.deep.equal(before)
-    expect(new Set(target.tuned)).to.deep.equal(new Set([2]))
+    // One that was adopted, and one that was started anew in the controller.
+    expect([world.spread('count'), target.tuned]).to.deep.equal([{ controller: 1, p: 1 }, [2, 2]])
   })
 
   it('stops what nobody wants any more: other code, and too many', async () => {
@@ -202,7 +203,7 @@ describe('a controller that is started again', () => {
   })
 
   it('keeps what scales by load until the load is known', async () => {
-    const autoscaling = { minReplicas: 1, maxReplicas: 4, targetOngoingRequests: 1, upscaleDelayMs: 1_000 }
+    const autoscaling = { minReplicas: 1, maxReplicas: 4, targetOngoingRequests: 1, upscaleDelayMs: 6_000 }
     const world = await MeshWorld.kept()
     const p = await world.join('p')
     const waits = (): Promise<void> => new Promise((resolve) => world.clock.after(60_000, resolve))
@@ -214,6 +215,9 @@ describe('a controller that is started again', () => {
     // Those that ran in the controller are gone with it; these wait where they began.
     calls.push(...Array.from({ length: 4 }, () => remote(p.client, 'waits')))
     await world.startController()
+    await world.advance(3_500)
+    const r = await world.join('r', { roles: ['caller'] })
+    expect(r.peer.entries.find(({ id }) => id === 'p')?.ready).to.deep.equal({ waits: before.length })
     await world.advance(12_000)
     expect(p.host.alive).to.include.members(before)
     await world.drive(Promise.allSettled(calls), 200_000)

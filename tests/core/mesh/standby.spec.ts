@@ -126,6 +126,28 @@ describe('a standby controller', () => {
     await world.drive(p.client.status())
   })
 
+  it('leaves everything running that it has led when another one follows it', async () => {
+    const { world, s, p } = await makeWorld()
+    const t = await world.standBy('t')
+    world.isolate('t', ['s', 'p', 'controller'])
+    await world.crashController()
+    await world.until(() => s.standby.isActing && t.standby.isActing && p.peer.epoch.controllerId === 's')
+    await world.advance(10_000)
+    const before = [...s.host.alive, ...p.host.alive]
+    expect((await world.drive(p.client.status())).backends.count?.ready).to.equal(3)
+    world.network.heal()
+    await world.until(() => p.peer.epoch.controllerId === 't' && s.peer.epoch.controllerId === 't')
+    expect([s.standby.isActing, [...s.host.alive, ...p.host.alive]]).to.deep.equal([false, before])
+  })
+
+  it('refuses a peer that wants to be led, with ERR_NO_CONTROLLER', async () => {
+    const { world } = await makeWorld()
+    const ticket = await world.client.createTicket()
+    // Signatures of this world do not cover what is under them.
+    const given = ticket.replace(/"addresses":\[[^\]]*\]/, '"addresses":["memory/s"]')
+    expect(await world.codeOf(world.join('x', { given }))).to.equal('ERR_NO_CONTROLLER')
+  })
+
   it('stands by when it comes back and another leads', async () => {
     const { world, s, p } = await makeWorld()
     const t = await world.standBy('t')
