@@ -210,8 +210,8 @@ describe('a controller that is started again', () => {
     await world.serve('waits', waits, { config: { autoscaling, requestTimeoutMs: 120_000 } })
     const calls = Array.from({ length: 4 }, () => remote(p.client, 'waits'))
     await world.until(() => p.host.alive.length === 2)
-    const before = p.host.alive
     await world.crashController()
+    const before = p.host.alive
     // Those that ran in the controller are gone with it; these wait where they began.
     calls.push(...Array.from({ length: 4 }, () => remote(p.client, 'waits')))
     await world.startController()
