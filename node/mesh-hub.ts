@@ -123,7 +123,7 @@ export async function openMeshHub(
       await hub.open(
         instance.controller,
         (event) => instance.emit(event),
-        (port, member, hosted) => servePeerClient(instance, port, member, hosted, turns),
+        (port, member, access) => servePeerClient(instance, port, member, access, turns),
       )
       instance.atEnd(() => hub.close())
     },

@@ -12,7 +12,7 @@ import {
   type StateStore,
 } from '../controller/index.ts'
 import type { Gateway, GatewaySource, HttpMiddleware, ResolvedHttpOptions } from '../gateway/index.ts'
-import type { TicketOptions, TravellingParts } from '../mesh/index.ts'
+import type { GateCounts, TicketOptions, TravellingParts } from '../mesh/index.ts'
 import {
   type App,
   type BackendConfig,
@@ -88,6 +88,8 @@ export interface InstanceMesh {
   readonly peerId: string
   /** Peers that are connected, by id. */
   readonly peers: Readonly<Record<string, NodeStatus>>
+  /** Who was not let in. */
+  readonly gateCounts: GateCounts
   hostsOver(local: ReadonlyMap<string, ReplicaHost>): ReadonlyMap<string, ReplicaHost>
   /** What of a backend travels, in the form in which peers can start it. Rejects with what cannot travel. */
   prepare(tag: string, parts: TravellingParts): Promise<TravellingParts>
@@ -257,7 +259,8 @@ export class LocalInstance implements Instance {
       controller: this.controller,
       status: () => this.status(),
       isReady: () => this.#isRestored,
-      answersByStatus: () => this.#gateway?.gateway?.answersByStatus() ?? new Map(),
+      gateway: () => this.#gateway,
+      mesh: this.#options.mesh,
     })
   }
 

@@ -3,13 +3,14 @@ import type { ServeEvent } from '../controller/index.ts'
 import { emptyRoutingTable, type Resources, type RoutingTable, resolveResources } from '../model/index.ts'
 import type { BlobRef, HostedReplica, ReplicaEnd, ReplicaHost, ReplicaSpec } from '../replica/index.ts'
 import type { BackendQueue } from '../router/index.ts'
-import { admit, type Member, type PeerCard } from './admission.ts'
+import type { Member, PeerCard } from './admission.ts'
 import type { MeshAuthority } from './authority.ts'
 import { CREDENTIAL_MS } from './authority.ts'
 import type { BundleDesk } from './bundle-desk.ts'
 import type { BundleRefusal } from './bundle-intake.ts'
 import type { TravellingParts } from './bundle-parts.ts'
 import { fetchBundle, serveBundlePort } from './bundle-transfer.ts'
+import { type GateCounts, Gatekeeper } from './gatekeeper.ts'
 import { viewOf } from './member-view.ts'
 import { MeshLedger } from './mesh-ledger.ts'
 import type { MessageCodec } from './message-codec.ts'
@@ -23,8 +24,6 @@ import { diffTables, isSameView, type TableDelta } from './table-delta.ts'
 import type { Grant, TicketOptions, VerifySigned } from './ticket.ts'
 import type { VirtualPort } from './virtual-port.ts'
 
-/** Connections that may be in admission at once. */
-const MAX_IN_ADMISSION = 50
 /** Peers asked for a bundle that the controller has lost. */
 const MAX_ASKED = 5
 
@@ -51,8 +50,16 @@ export interface PeerStatus {
 /** What happens to peers, for `client.watch()`. */
 export type PeerEvent = Extract<ServeEvent, { readonly kind: 'peer' | 'bundle' }>
 
-/** Serves a peer's own client. `hosted` gives the backends of which it has replicas, or some that start. */
-export type OnInstancePort = (port: VirtualPort, member: Member, hosted: () => ReadonlySet<string>) => void
+/** What goes with a member that has a client. */
+export interface MemberAccess {
+  /** Backends of which it has replicas, or some that start. */
+  hosted(): ReadonlySet<string>
+  /** It has asked for what its roles do not allow. */
+  strike(reason: string): void
+}
+
+/** Serves a peer's own client. */
+export type OnInstancePort = (port: VirtualPort, member: Member, access: MemberAccess) => void
 
 /** The controller as the hub needs it. */
 export interface HubController {
@@ -109,13 +116,13 @@ export class MeshHub {
   readonly #peers = new Map<string, Peer>()
   readonly #door: BackendDoor
   readonly #relay: Relay
+  readonly #gate: Gatekeeper
   #proof = ''
   #controller: HubController | undefined
   #onEvent: (event: PeerEvent) => void = () => {}
   #onInstancePort: OnInstancePort = () => {
     throw new ServeError('ERR_UNSUPPORTED', 'this instance takes no clients through the mesh')
   }
-  #inAdmission = 0
   #isClosed = false
   #isTelling = false
   #isEvening = false
@@ -129,6 +136,7 @@ export class MeshHub {
     const { card, transport, maxRelayed = DEFAULT_MAX_RELAYED } = init
     const table = (): RoutingTable => this.#controller?.table ?? emptyRoutingTable()
     const queues = (): ReadonlyMap<string, BackendQueue> => this.#controller?.queues ?? new Map()
+    this.#gate = new Gatekeeper(clock, turns, log)
     this.#door = new BackendDoor({ table, queues }, clock, turns)
     this.#relay = new Relay({ maxRelayed, linkTo: (id) => this.#peers.get(id)?.member.link })
     this.ledger.setNode({ ...toNode(transport.peerId, card, undefined), isSelf: true })
@@ -214,6 +222,11 @@ export class MeshHub {
     return this.#relay.counts
   }
 
+  /** Who was not let in; for metrics. */
+  get gateCounts(): GateCounts {
+    return this.#gate.counts
+  }
+
   /** Version of the routing table that peers should have. */
   get tableVersion(): number {
     return this.#controller?.table.version ?? 0
@@ -247,31 +260,22 @@ export class MeshHub {
   }
 
   async #greet(connection: PeerConnection): Promise<void> {
-    if (this.#inAdmission >= MAX_IN_ADMISSION) return connection.channel.abort('too many connections wait for admission')
-    this.#inAdmission++
     const { authority, verify, epochMs, codec, maxMessageBytes } = this.#init
     try {
-      const member = await admit(
-        connection,
-        {
-          mesh: authority.publicKey,
-          card: () => this.#card,
-          proof: () => this.#proof,
-          isRevoked: (ticketId) => authority.isRevoked(ticketId),
-          redeem: (ticket, peerId, roles) => authority.redeem(ticket, peerId, roles),
-          renew: (claims) => authority.renew(claims),
-          linkOptions: { codec, ...(maxMessageBytes !== undefined && { maxMessageBytes }) },
-          verify,
-          epochMs,
-        },
-        this.#clock,
-        this.#turns,
-      )
+      const member = await this.#gate.admit(connection, {
+        mesh: authority.publicKey,
+        card: () => this.#card,
+        proof: () => this.#proof,
+        isRevoked: (ticketId) => authority.isRevoked(ticketId),
+        redeem: (ticket, peerId, roles) => authority.redeem(ticket, peerId, roles),
+        renew: (claims) => authority.renew(claims),
+        linkOptions: { codec, ...(maxMessageBytes !== undefined && { maxMessageBytes }) },
+        verify,
+        epochMs,
+      })
       this.#welcome(member)
-    } catch (error) {
-      this.#log.warn({ peer: connection.peerId, code: (error as ServeError).code, reason: (error as Error).message }, 'peer.refused')
-    } finally {
-      this.#inAdmission--
+    } catch {
+      // The gate has said so.
     }
   }
 
@@ -283,18 +287,23 @@ export class MeshHub {
     const { link } = member
     // Taken back while it was let in.
     if (this.#init.authority.isRevoked(member.ticketId)) return link.close('its ticket was revoked')
-    link.onPort((port) => {
-      const controller = this.#controller
-      if (controller === undefined) throw new ServeError('ERR_NO_CONTROLLER', 'the controller is not ready')
-      if (port.name === CONTROL_PORT) return this.#seat(member, port)
-      if (port.name === INSTANCE_PORT) return this.#onInstancePort(port, member, () => this.#hostedOn(member))
-      if (this.#relay.takePort(port, member)) return
-      if (this.#door.serve(port, member)) return
-      const { bundles } = this.#init
-      if (bundles !== undefined && serveBundlePort(port, member, { store: bundles.store, isListed: (digest) => bundles.isListed(digest) }))
-        return
-      throw new ServeError('ERR_UNSUPPORTED', `there is no port called ${port.name}`)
-    })
+    link.onPort((port) =>
+      this.#gate.hold(member, () => {
+        const controller = this.#controller
+        if (controller === undefined) throw new ServeError('ERR_NO_CONTROLLER', 'the controller is not ready')
+        if (port.name === CONTROL_PORT) return this.#seat(member, port)
+        if (port.name === INSTANCE_PORT) return this.#onInstancePort(port, member, this.#accessOf(member))
+        if (this.#relay.takePort(port, member)) return
+        if (this.#door.serve(port, member)) return
+        const { bundles } = this.#init
+        if (
+          bundles !== undefined &&
+          serveBundlePort(port, member, { store: bundles.store, isListed: (digest) => bundles.isListed(digest) })
+        )
+          return
+        throw new ServeError('ERR_UNSUPPORTED', `there is no port called ${port.name}`)
+      }),
+    )
   }
 
   /** The member has opened its control port: from now on it is a peer. */
@@ -334,7 +343,7 @@ export class MeshHub {
         },
       }),
     )
-    const control = this.#init.openControl(port, { requests, told })
+    const control = this.#init.openControl(port, { requests, told: this.#gate.holdAll(member, told) })
     const peer: Peer = {
       member,
       control,
@@ -426,6 +435,10 @@ export class MeshHub {
       await peer.control.request('table', delta)
     }
     peer.table = table
+  }
+
+  #accessOf(member: Member): MemberAccess {
+    return { hosted: () => this.#hostedOn(member), strike: (reason) => this.#gate.strike(member, reason) }
   }
 
   #hostedOn({ peerId }: Member): ReadonlySet<string> {

@@ -164,8 +164,8 @@ export class PeerLinks {
   async #greet(connection: PeerConnection): Promise<void> {
     try {
       this.#meet(await this.#init.admit(connection), connection)
-    } catch (error) {
-      this.#log.warn({ peer: connection.peerId, code: (error as ServeError).code, reason: (error as Error).message }, 'peer.refused')
+    } catch {
+      // Whoever admits has said so.
     }
   }
 

@@ -116,7 +116,7 @@ export class MeshWorld {
     await world.hub.open(
       instance.controller,
       (event) => instance.emit(event),
-      (port, member, hosted) => servePeerClient(instance, port, member, hosted, testTurns()),
+      (port, member, access) => servePeerClient(instance, port, member, access, testTurns()),
     )
     world.client = new Client(instance)
     return world
