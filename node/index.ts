@@ -183,8 +183,8 @@ const JOIN_OPTIONS = ['roles', 'resources', 'name', 'labels', 'http', 'code', 's
 
 /**
  * Joins the instance that issued the ticket; this process becomes one of its peers. Rejects with `ERR_TICKET_INVALID`, `ERR_TICKET_EXPIRED`,
- * `ERR_TICKET_USED`, `ERR_FORBIDDEN` for a role that is not granted, and `ERR_NO_CONTROLLER` when the issuer cannot be reached. `close()` leaves:
- * replicas are handed over first.
+ * `ERR_TICKET_USED`, `ERR_FORBIDDEN` for a role that is not granted, `ERR_NO_CONTROLLER` when the issuer cannot be reached, and `ERR_BACK_PRESSURE` when
+ * too many were refused that came from here. `close()` leaves: replicas are handed over first.
  */
 export async function join(ticket: string, options: JoinOptions = {}): Promise<Client> {
   checkOptions('join', options, JOIN_OPTIONS)

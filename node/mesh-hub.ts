@@ -151,7 +151,7 @@ async function found(
     mesh.open(
       instance.controller,
       (event) => instance.emit(event),
-      (port, member, hosted) => servePeerClient(instance, port, member, hosted, turns),
+      (port, member, access) => servePeerClient(instance, port, member, access, turns),
     )
   try {
     const init = { name, http, fetchOptions, store: group?.asStore(), mesh, onOpen }

@@ -4,7 +4,7 @@ import { tcp } from '@libp2p/tcp'
 import { webSockets } from '@libp2p/websockets'
 import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
-import { Libp2pTransport, quietDecoder } from '../core/adapters/libp2p/index.ts'
+import { Libp2pTransport, leanEncrypter } from '../core/adapters/libp2p/index.ts'
 import { ServeError } from '../core/base/index.ts'
 
 export interface MeshListenOptions {
@@ -32,7 +32,7 @@ export async function openMeshTransport(options: MeshListenOptions): Promise<Lib
     transports: [tcp(), webSockets()],
     connectionEncrypters: [
       (components) => {
-        encrypter = quietDecoder(noise()(components))
+        encrypter = leanEncrypter(noise()(components))
         return encrypter
       },
     ],

@@ -1,9 +1,9 @@
 /** All of the gateway that an instance needs, in one place: it is loaded when there is something to answer over HTTP. */
 import type { Controller } from '../controller/index.ts'
 import { Gateway, type GatewaySource, gatewayFetch, RouteTable } from '../gateway/index.ts'
-import type { RelayCounts } from '../mesh/index.ts'
+import type { GateCounts, RelayCounts } from '../mesh/index.ts'
 import type { RoutingTable } from '../model/index.ts'
-import type { FetchGateway, InstanceOptions, InstancePlatform, InstanceStatus } from './local-instance.ts'
+import type { FetchGateway, InstanceOptions, InstancePlatform, InstanceStatus, OpenGateway } from './local-instance.ts'
 import { prometheusText } from './metrics.ts'
 
 /** What a gateway asks of its instance. */
@@ -11,14 +11,16 @@ export interface GatewayBacking {
   readonly controller: Pick<Controller, 'table' | 'router' | 'queues' | 'backendStatus' | 'endpointStatus'>
   status(): Promise<InstanceStatus>
   isReady(): boolean
+  /** The gateway that listens, if there is one; for metrics. */
+  gateway(): OpenGateway | undefined
   /** For metrics. */
-  answersByStatus(): ReadonlyMap<number, number>
+  readonly mesh?: { readonly gateCounts: GateCounts } | undefined
   /** What a peer passes on between others; for metrics. */
   relayed?(): RelayCounts
 }
 
 /** An instance as gateways see it; its table of routes is made anew only when the routing table has changed. */
-export function gatewaySourceOf({ controller, status, isReady, answersByStatus, relayed }: GatewayBacking): GatewaySource {
+export function gatewaySourceOf({ controller, status, isReady, gateway, mesh, relayed }: GatewayBacking): GatewaySource {
   let routes = new RouteTable([])
   return {
     routes() {
@@ -34,7 +36,8 @@ export function gatewaySourceOf({ controller, status, isReady, answersByStatus, 
         queues: controller.queues,
         backends: controller.backendStatus,
         endpoints: controller.endpointStatus,
-        answersByStatus: answersByStatus(),
+        answersByStatus: gateway()?.gateway?.answersByStatus() ?? new Map(),
+        gate: mesh?.gateCounts,
         relayed: relayed?.(),
       }),
   }

@@ -13,7 +13,7 @@ import {
   type StateStore,
 } from '../controller/index.ts'
 import type { Gateway, GatewaySource, HttpMiddleware, ResolvedHttpOptions } from '../gateway/index.ts'
-import type { TicketOptions, TravellingParts } from '../mesh/index.ts'
+import type { GateCounts, TicketOptions, TravellingParts } from '../mesh/index.ts'
 import {
   type App,
   type BackendConfig,
@@ -93,6 +93,8 @@ export interface InstanceMesh {
   readonly peers: Readonly<Record<string, NodeStatus>>
   /** What there is to tell beside. */
   readonly told: Pick<InstanceStatus, 'conflicts'>
+  /** Who was not let in. */
+  readonly gateCounts: GateCounts
   hostsOver(local: ReadonlyMap<string, ReplicaHost>): ReadonlyMap<string, ReplicaHost>
   /** What of a backend travels, in the form in which peers can start it. Rejects with what cannot travel. */
   prepare(tag: string, parts: TravellingParts): Promise<TravellingParts>
@@ -265,7 +267,8 @@ export class LocalInstance implements Instance {
       controller: this.controller,
       status: () => this.status(),
       isReady: () => this.#isRestored,
-      answersByStatus: () => this.#gateway?.gateway?.answersByStatus() ?? new Map(),
+      gateway: () => this.#gateway,
+      mesh: this.#options.mesh,
     })
   }
 

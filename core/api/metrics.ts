@@ -1,5 +1,5 @@
 import type { BackendStatus } from '../controller/index.ts'
-import type { RelayCounts } from '../mesh/index.ts'
+import type { GateCounts, RelayCounts } from '../mesh/index.ts'
 import type { BackendQueue, EndpointCounters } from '../router/index.ts'
 
 /** Bounds of the latency histogram in milliseconds. */
@@ -29,6 +29,9 @@ export const METRICS = Object.freeze({
   shoal_mesh_relayed_held_bytes: ['gauge', 'Bytes of them that were taken from one side and wait for the other.'],
   shoal_mesh_relayed_bytes_total: ['counter', 'Bytes passed on between other peers.'],
   shoal_mesh_relayed_refused_total: ['counter', 'Connections that this node would not pass on: too many, or no way there.'],
+  shoal_mesh_admissions_refused_total: ['counter', 'Connections to the controller that were not let in, by the code that they were told.'],
+  shoal_mesh_bans_total: ['counter', 'Times a peer or an address was shut out for a while.'],
+  shoal_mesh_requests_forbidden_total: ['counter', 'Requests of peers that their roles do not allow.'],
 } as const satisfies Record<string, readonly [kind: 'counter' | 'gauge' | 'histogram', help: string]>)
 
 type MetricName = keyof typeof METRICS
@@ -41,13 +44,15 @@ export interface MetricSource {
   readonly answersByStatus: ReadonlyMap<number, number>
   /** Of a node in a mesh. */
   readonly relayed?: RelayCounts | undefined
+  /** Of an instance that takes peers. */
+  readonly gate?: GateCounts | undefined
 }
 
 /** All metrics in the text format of Prometheus, version 0.0.4. */
 export function prometheusText(source: MetricSource): string {
   const samples = new Map<MetricName, string[]>()
   const add = (name: MetricName, labels: Record<string, string | number>, value: number, suffix = ''): void => {
-    const text = `${name}${suffix}{${labelText(labels)}} ${value}`
+    const text = `${name}${suffix}${labelText(labels)} ${value}`
     const lines = samples.get(name)
     if (lines === undefined) samples.set(name, [text])
     else lines.push(text)
@@ -62,6 +67,7 @@ export function prometheusText(source: MetricSource): string {
   }
   for (const [status, answers] of source.answersByStatus) add('shoal_http_answers_total', { status }, answers)
   if (source.relayed !== undefined) addRelayed(source.relayed, add)
+  if (source.gate !== undefined) addGate(source.gate, add)
   return [...samples]
     .map(([name, lines]) => `# HELP ${name} ${METRICS[name][1]}\n# TYPE ${name} ${METRICS[name][0]}\n${lines.join('\n')}\n`)
     .join('')
@@ -101,10 +107,15 @@ function addRelayed({ open, heldBytes, passedBytes, refused }: RelayCounts, add:
   add('shoal_mesh_relayed_refused_total', {}, refused)
 }
 
+function addGate({ refused, bans, forbidden }: GateCounts, add: Add): void {
+  for (const [code, count] of refused) add('shoal_mesh_admissions_refused_total', { code }, count)
+  add('shoal_mesh_bans_total', {}, bans)
+  add('shoal_mesh_requests_forbidden_total', {}, forbidden)
+}
+
 function labelText(labels: Record<string, string | number>): string {
-  return Object.entries(labels)
-    .map(
-      ([name, value]) => `${name}="${String(value).replace(/[\\"\n]/g, (character) => (character === '\n' ? '\\n' : `\\${character}`))}"`,
-    )
-    .join(',')
+  const pairs = Object.entries(labels).map(
+    ([name, value]) => `${name}="${String(value).replace(/[\\"\n]/g, (character) => (character === '\n' ? '\\n' : `\\${character}`))}"`,
+  )
+  return pairs.length === 0 ? '' : `{${pairs.join(',')}}`
 }

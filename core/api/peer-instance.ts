@@ -1,7 +1,7 @@
 import { nearestName, ServeError, type Stop, Topic } from '../base/index.ts'
 import type { RolloutOptions, RolloutResult, ServeEvent } from '../controller/index.ts'
 import type { GatewaySource, ResolvedHttpOptions } from '../gateway/index.ts'
-import type { Member, MeshPeer, TicketOptions } from '../mesh/index.ts'
+import { type Member, type MeshPeer, requireRole, type TicketOptions } from '../mesh/index.ts'
 import {
   type App,
   type BackendConfig,
@@ -76,11 +76,11 @@ export class PeerInstance implements Instance {
     options: BackendOptions,
     calledFrom: (...args: never[]) => unknown,
   ): Promise<void> {
-    await (await this.#controller()).createBackend(tag, target, options, calledFrom)
+    await (await this.#editor('createBackend')).createBackend(tag, target, options, calledFrom)
   }
 
   async updateBackendConfig(tag: string, partial: BackendConfig): Promise<void> {
-    await (await this.#controller()).updateBackendConfig(tag, partial)
+    await (await this.#editor('updateBackendConfig')).updateBackendConfig(tag, partial)
   }
 
   async getBackendConfig(tag: string): Promise<PublicBackendConfig> {
@@ -92,15 +92,15 @@ export class PeerInstance implements Instance {
   }
 
   async deleteBackend(tag: string): Promise<void> {
-    await (await this.#controller()).deleteBackend(tag)
+    await (await this.#editor('deleteBackend')).deleteBackend(tag)
   }
 
   async createEndpoint(name: string, options: EndpointOptions): Promise<void> {
-    await (await this.#controller()).createEndpoint(name, options)
+    await (await this.#editor('createEndpoint')).createEndpoint(name, options)
   }
 
   async deleteEndpoint(name: string): Promise<void> {
-    await (await this.#controller()).deleteEndpoint(name)
+    await (await this.#editor('deleteEndpoint')).deleteEndpoint(name)
   }
 
   async listEndpoints(): Promise<Record<string, PublicEndpoint>> {
@@ -108,23 +108,23 @@ export class PeerInstance implements Instance {
   }
 
   async setTraffic(endpoint: string, weights: Readonly<Record<string, number>>): Promise<void> {
-    await (await this.#controller()).setTraffic(endpoint, weights)
+    await (await this.#editor('setTraffic')).setTraffic(endpoint, weights)
   }
 
   async shadowTraffic(endpoint: string, tag: string, proportion: number): Promise<void> {
-    await (await this.#controller()).shadowTraffic(endpoint, tag, proportion)
+    await (await this.#editor('shadowTraffic')).shadowTraffic(endpoint, tag, proportion)
   }
 
   async rollout(endpoint: string, backend: string, options: RolloutOptions): Promise<RolloutResult> {
-    return (await this.#controller()).rollout(endpoint, backend, options)
+    return (await this.#editor('rollout')).rollout(endpoint, backend, options)
   }
 
   async createTicket(options?: TicketOptions): Promise<string> {
-    return (await this.#controller()).createTicket(options)
+    return (await this.#editor('createTicket')).createTicket(options)
   }
 
   async revokeTicket(ticket: string): Promise<void> {
-    await (await this.#controller()).revokeTicket(ticket)
+    await (await this.#editor('revokeTicket')).revokeTicket(ticket)
   }
 
   getHandle(endpoint: string, missingOk: boolean): ServeHandle {
@@ -195,7 +195,7 @@ export class PeerInstance implements Instance {
   }
 
   async deploy(app: App, calledFrom: (...args: never[]) => unknown): Promise<void> {
-    await (await this.#controller()).deploy(app, calledFrom)
+    await (await this.#editor('deploy')).deploy(app, calledFrom)
   }
 
   /** Leaves: replicas are handed over, what runs is finished. */
@@ -205,7 +205,7 @@ export class PeerInstance implements Instance {
 
   /** A peer with the right to stops the whole instance; it leaves in any case. */
   async shutdown(timeoutMs?: number): Promise<void> {
-    if (timeoutMs !== 0 && this.#ending === undefined) await (await this.#controller()).shutdown(timeoutMs)
+    if (timeoutMs !== 0 && this.#ending === undefined) await (await this.#editor('shutdown')).shutdown(timeoutMs)
     await this.#leave(timeoutMs)
   }
 
@@ -259,6 +259,13 @@ export class PeerInstance implements Instance {
     this.#following = undefined
   }
 
+  /** The controller, for edits; one that this peer may not make is not asked for, since asking counts against it. `ERR_FORBIDDEN`. */
+  async #editor(what: string): Promise<RemoteInstance> {
+    const controller = await this.#controller()
+    requireRole(this.#peer, 'controller', what)
+    return controller
+  }
+
   #controller(): Promise<RemoteInstance> {
     return (
       this.#remote ??
@@ -308,7 +315,7 @@ export class PeerInstance implements Instance {
       },
       status: () => this.status(),
       isReady: () => peer.table.version > 0,
-      answersByStatus: () => this.#gateway?.gateway?.answersByStatus() ?? new Map(),
+      gateway: () => this.#gateway,
       relayed: () => peer.relayed,
     })
   }

@@ -166,7 +166,7 @@ export class StandbyController implements StandbyEnd {
     const onOpen = async (instance: LocalInstance): Promise<void> => {
       acting.instance = instance
       const emit = (event: ServeEvent): void => instance.emit(event)
-      await hub.open(instance.controller, emit, (port, member, hosted) => servePeerClient(instance, port, member, hosted, turns))
+      await hub.open(instance.controller, emit, (port, member, access) => servePeerClient(instance, port, member, access, turns))
       peer.lookAgain({ id: transport.peerId, addresses: transport.addresses })
       void this.#seekOthers(acting, authority)
     }

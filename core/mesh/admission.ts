@@ -112,6 +112,18 @@ export async function admit(connection: PeerConnection, options: GateOptions, cl
   }
 }
 
+/** Tells the other side, which is not heard, why. @returns that error */
+export function turnAway(connection: PeerConnection, error: ServeError, options: AdmissionOptions, clock: Clock, turns: Turns): ServeError {
+  return new Talk(connection, false, options, clock, turns).refuse(error)
+}
+
+/** Whether admission failed because the other side said nothing. */
+export function isSilence(error: unknown): boolean {
+  return (
+    isServeError(error, 'ERR_PEER_UNREACHABLE') && (error.details as { readonly afterMs?: unknown } | undefined)?.afterMs === ADMISSION_MS
+  )
+}
+
 export interface EnterOptions extends AdmissionOptions {
   /** Public key of the mesh that the other side must belong to. */
   readonly mesh: string
@@ -189,7 +201,8 @@ class Talk {
     const onAdmission = (payload: Uint8Array): void => this.#hear(payload)
     this.link = new Link({ ...options.linkOptions, channel: connection.channel, isDialler, onAdmission }, clock, turns)
     this.#stopTimer = clock.after(ADMISSION_MS, () => {
-      this.#fail(new ServeError('ERR_PEER_UNREACHABLE', `peer ${connection.peerId} did not finish its admission within ${ADMISSION_MS} ms`))
+      const message = `peer ${connection.peerId} did not finish its admission within ${ADMISSION_MS} ms`
+      this.#fail(new ServeError('ERR_PEER_UNREACHABLE', message, { details: { afterMs: ADMISSION_MS } }))
     })
     void this.link.whenGone.then((end) => {
       this.#fail(end.fault ?? new ServeError('ERR_PEER_UNREACHABLE', `the connection ended during admission (${end.reason})`))

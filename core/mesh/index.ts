@@ -13,6 +13,7 @@ export {
   type PeerCard,
 } from './admission.ts'
 export { type AuthoritySeams, CREDENTIAL_MS, type Credential, MeshAuthority, RETURN_MS } from './authority.ts'
+export { BAN_AFTER, BAN_FIRST_MS, BAN_MOST_MS, BanList } from './ban-list.ts'
 export { BundleDesk, type BundleMaker, type MadeBundle } from './bundle-desk.ts'
 export { BundleIntake, type BundleIntakeOptions, type BundleListing, type BundleRefusal, type BundleSource } from './bundle-intake.ts'
 export type { TravellingParts } from './bundle-parts.ts'
@@ -31,6 +32,7 @@ export {
   knowsOthers,
 } from './controller-group.ts'
 export { encodeFrame, FRAME_HEAD_BYTES, FRAME_VERSION, FrameKind, MAX_FRAME_PAYLOAD } from './frame.ts'
+export { type GateCounts, Gatekeeper, MAX_STRIKES } from './gatekeeper.ts'
 export { GROUP_PORT, isGroupMessage, seatController, serveGroupPort } from './group-port.ts'
 export { DEFAULT_MAX_MESSAGE_BYTES, Link, type LinkEnd, type LinkOptions, MAX_ADMISSION_BYTES, SILENCE_MS } from './link.ts'
 export { type Viewer, viewOf } from './member-view.ts'
@@ -39,6 +41,7 @@ export {
   CONTROLLER,
   type HubController,
   type LodgingPeer,
+  type MemberAccess,
   MeshHub,
   type MeshHubInit,
   type OnInstancePort,
@@ -63,7 +66,7 @@ export {
 } from './redial.ts'
 export { DEFAULT_MAX_RELAYED, Relay, type RelayCounts, type RelayOptions } from './relay.ts'
 export { RelayedWays } from './relayed-ways.ts'
-export { isMeshRole, MESH_ROLES, type MeshRole, requireRole } from './roles.ts'
+export { isMeshRole, isRoleError, MESH_ROLES, type MeshRole, requireRole } from './roles.ts'
 export { SharedTransport } from './shared-transport.ts'
 export { TableFollower, type TablePush, type TableTaken } from './stamped-table.ts'
 export { applyDelta, diffTables, isSameView, type TableDelta } from './table-delta.ts'

@@ -16,7 +16,7 @@ export interface Viewer {
 export function viewOf(table: RoutingTable, viewer: Viewer, hosted: ReadonlySet<string>): RoutingTable {
   if (viewer.roles.includes('controller')) return table
   const mayCall = viewer.roles.includes('caller')
-  const mayCallAll = mayCall && viewer.endpoints === undefined
+  if (mayCall && viewer.endpoints === undefined) return withoutUserConfigs(table)
   const endpoints = new Map<string, EndpointEntry>()
   const callable = new Set<string>()
   for (const [name, entry] of table.endpoints) {
@@ -27,7 +27,7 @@ export function viewOf(table: RoutingTable, viewer: Viewer, hosted: ReadonlySet<
   }
   const backends = new Map<string, BackendEntry>()
   for (const [tag, entry] of table.backends) {
-    if (mayCallAll || callable.has(tag) || hosted.has(tag)) backends.set(tag, withoutUserConfig(entry))
+    if (callable.has(tag) || hosted.has(tag)) backends.set(tag, withoutUserConfig(entry))
   }
   return Object.freeze({ version: table.version, endpoints, backends })
 }
@@ -35,6 +35,16 @@ export function viewOf(table: RoutingTable, viewer: Viewer, hosted: ReadonlySet<
 /** Backends that a call to an endpoint, or a copy of one, may go to. */
 export function tagsOf({ policy }: EndpointEntry): string[] {
   return [...policy.entries, ...policy.shadows].map(({ backend }) => backend)
+}
+
+/** What every caller without limits has of a table is made once: most peers are such. */
+const FOR_CALLERS = new WeakMap<RoutingTable, RoutingTable>()
+
+function withoutUserConfigs(table: RoutingTable): RoutingTable {
+  const backends = (): Map<string, BackendEntry> => new Map([...table.backends].map(([tag, entry]) => [tag, withoutUserConfig(entry)]))
+  const made = FOR_CALLERS.get(table) ?? Object.freeze({ ...table, backends: backends() })
+  FOR_CALLERS.set(table, made)
+  return made
 }
 
 /** The same config for the same config, so that a view changes only when something in it does. */

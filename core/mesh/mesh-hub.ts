@@ -3,7 +3,7 @@ import type { EditConflict, ServeEvent } from '../controller/index.ts'
 import { emptyRoutingTable, type Resources, type RoutingTable, resolveResources } from '../model/index.ts'
 import type { BlobRef, HostedReplica, ReplicaEnd, ReplicaHost, ReplicaSpec } from '../replica/index.ts'
 import type { BackendQueue } from '../router/index.ts'
-import { admit, type Member, type PeerCard } from './admission.ts'
+import type { Member, PeerCard } from './admission.ts'
 import { Adoption, type Orphan } from './adoption.ts'
 import type { MeshAuthority } from './authority.ts'
 import { CREDENTIAL_MS } from './authority.ts'
@@ -12,6 +12,7 @@ import type { BundleRefusal } from './bundle-intake.ts'
 import type { TravellingParts } from './bundle-parts.ts'
 import { fetchBundle, serveBundlePort } from './bundle-transfer.ts'
 import type { ControllerGroup, GroupEvent } from './controller-group.ts'
+import { type GateCounts, Gatekeeper } from './gatekeeper.ts'
 import { serveGroupPort } from './group-port.ts'
 import { viewOf } from './member-view.ts'
 import { MeshLedger } from './mesh-ledger.ts'
@@ -30,8 +31,6 @@ import type { Grant, TicketOptions, VerifySigned } from './ticket.ts'
 import { compareEpochs, type Epoch } from './versioned-map.ts'
 import type { VirtualPort } from './virtual-port.ts'
 
-/** Connections that may be in admission at once. */
-const MAX_IN_ADMISSION = 50
 /** Peers asked for a bundle that the controller has lost. */
 const MAX_ASKED = 5
 /** How long a replica that nobody wants may finish what it was given, in milliseconds. */
@@ -64,8 +63,16 @@ export interface PeerStatus {
 /** What happens to peers, for `client.watch()`. */
 export type PeerEvent = Extract<ServeEvent, { readonly kind: 'peer' | 'bundle' | 'conflict' }>
 
-/** Serves a peer's own client. `hosted` gives the backends of which it has replicas, or some that start. */
-export type OnInstancePort = (port: VirtualPort, member: Member, hosted: () => ReadonlySet<string>) => void
+/** What goes with a member that has a client. */
+export interface MemberAccess {
+  /** Backends of which it has replicas, or some that start. */
+  hosted(): ReadonlySet<string>
+  /** It has asked for what its roles do not allow. */
+  strike(reason: string): void
+}
+
+/** Serves a peer's own client. */
+export type OnInstancePort = (port: VirtualPort, member: Member, access: MemberAccess) => void
 
 /** The controller as the hub needs it. */
 export interface HubController {
@@ -147,13 +154,13 @@ export class MeshHub {
   #toldControllers = ''
   readonly #door: BackendDoor
   readonly #relay: Relay
+  readonly #gate: Gatekeeper
   #proof = ''
   #controller: HubController | undefined
   #onEvent: (event: PeerEvent) => void = () => {}
   #onInstancePort: OnInstancePort = () => {
     throw new ServeError('ERR_UNSUPPORTED', 'this instance takes no clients through the mesh')
   }
-  #inAdmission = 0
   #isClosed = false
   #isTelling = false
   #isEvening = false
@@ -167,6 +174,7 @@ export class MeshHub {
     const { card, transport, maxRelayed = DEFAULT_MAX_RELAYED } = init
     const table = (): RoutingTable => this.#controller?.table ?? emptyRoutingTable()
     const queues = (): ReadonlyMap<string, BackendQueue> => this.#controller?.queues ?? new Map()
+    this.#gate = new Gatekeeper(clock, turns, log)
     this.#door = new BackendDoor(init.lodgesWith ?? { table, queues }, clock, turns)
     this.#relay = new Relay({ maxRelayed, linkTo: (id) => this.#peers.get(id)?.member.link })
     this.epoch = Object.freeze(init.epoch ?? { term: 1, controllerId: transport.peerId })
@@ -297,6 +305,11 @@ export class MeshHub {
     return conflicts.length > 0 ? { conflicts } : {}
   }
 
+  /** Who was not let in; for metrics. */
+  get gateCounts(): GateCounts {
+    return this.#gate.counts
+  }
+
   /** Version of the routing table that peers should have. */
   get tableVersion(): number {
     return this.#controller?.table.version ?? 0
@@ -350,34 +363,25 @@ export class MeshHub {
   }
 
   async #greet(connection: PeerConnection): Promise<void> {
-    if (this.#inAdmission >= MAX_IN_ADMISSION) return connection.channel.abort('too many connections wait for admission')
-    this.#inAdmission++
     const { authority, verify, epochMs, codec, maxMessageBytes } = this.#init
     try {
-      const member = await admit(
-        connection,
-        {
-          mesh: authority.publicKey,
-          card: () => this.#card,
-          proof: () => this.#proof,
-          isRevoked: (ticketId) => authority.isRevoked(ticketId),
-          redeem: (ticket, peerId, roles) => authority.redeem(ticket, peerId, roles),
-          requireLeading: () => this.#requireLeading(),
-          renew: (claims) => authority.renew(claims),
-          linkOptions: { codec, ...(maxMessageBytes !== undefined && { maxMessageBytes }) },
-          verify,
-          epochMs,
-        },
-        this.#clock,
-        this.#turns,
-      )
+      const member = await this.#gate.admit(connection, {
+        mesh: authority.publicKey,
+        card: () => this.#card,
+        proof: () => this.#proof,
+        isRevoked: (ticketId) => authority.isRevoked(ticketId),
+        redeem: (ticket, peerId, roles) => authority.redeem(ticket, peerId, roles),
+        renew: (claims) => authority.renew(claims),
+        requireLeading: () => this.#requireLeading(),
+        linkOptions: { codec, ...(maxMessageBytes !== undefined && { maxMessageBytes }) },
+        verify,
+        epochMs,
+      })
       const { lodgesWith } = this.#init
       if (member.wants === undefined && lodgesWith !== undefined) lodgesWith.meet(member, connection)
       else this.#welcome(member)
-    } catch (error) {
-      this.#log.warn({ peer: connection.peerId, code: (error as ServeError).code, reason: (error as Error).message }, 'peer.refused')
-    } finally {
-      this.#inAdmission--
+    } catch {
+      // The gate has said so.
     }
   }
 
@@ -398,20 +402,25 @@ export class MeshHub {
     if (this.#isClosed && member.wants !== 'group') return link.close('the controller leads no longer')
     this.#members.add(member)
     void link.whenGone.then(() => this.#members.delete(member))
-    link.onPort((port) => {
-      if (serveGroupPort(port, member, this.#init.group)) return
-      if (member.wants === 'group') throw new ServeError('ERR_UNSUPPORTED', `there is no port called ${port.name} for controllers`)
-      const controller = this.#controller
-      if (controller === undefined) throw new ServeError('ERR_NO_CONTROLLER', 'the controller is not ready')
-      if (port.name === CONTROL_PORT) return this.#seat(member, port)
-      if (port.name === INSTANCE_PORT) return this.#onInstancePort(port, member, () => this.#hostedOn(member))
-      if (this.#relay.takePort(port, member)) return
-      if (this.#door.serve(port, member)) return
-      const { bundles } = this.#init
-      if (bundles !== undefined && serveBundlePort(port, member, { store: bundles.store, isListed: (digest) => bundles.isListed(digest) }))
-        return
-      throw new ServeError('ERR_UNSUPPORTED', `there is no port called ${port.name}`)
-    })
+    link.onPort((port) =>
+      this.#gate.hold(member, () => {
+        if (serveGroupPort(port, member, this.#init.group)) return
+        if (member.wants === 'group') throw new ServeError('ERR_UNSUPPORTED', `there is no port called ${port.name} for controllers`)
+        const controller = this.#controller
+        if (controller === undefined) throw new ServeError('ERR_NO_CONTROLLER', 'the controller is not ready')
+        if (port.name === CONTROL_PORT) return this.#seat(member, port)
+        if (port.name === INSTANCE_PORT) return this.#onInstancePort(port, member, this.#accessOf(member))
+        if (this.#relay.takePort(port, member)) return
+        if (this.#door.serve(port, member)) return
+        const { bundles } = this.#init
+        if (
+          bundles !== undefined &&
+          serveBundlePort(port, member, { store: bundles.store, isListed: (digest) => bundles.isListed(digest) })
+        )
+          return
+        throw new ServeError('ERR_UNSUPPORTED', `there is no port called ${port.name}`)
+      }),
+    )
   }
 
   /** The member has opened its control port: from now on it is a peer. */
@@ -456,7 +465,7 @@ export class MeshHub {
         },
       }),
     )
-    const control = this.#init.openControl(port, { requests, told })
+    const control = this.#init.openControl(port, { requests, told: this.#gate.holdAll(member, told) })
     const peer: Peer = {
       member,
       control,
@@ -571,6 +580,10 @@ export class MeshHub {
     }
     if ((await push(peer.table)) === 'misfit') await push(emptyRoutingTable())
     peer.table = table
+  }
+
+  #accessOf(member: Member): MemberAccess {
+    return { hosted: () => this.#hostedOn(member), strike: (reason) => this.#gate.strike(member, reason) }
   }
 
   #hostedOn({ peerId }: Member): ReadonlySet<string> {

@@ -2,11 +2,12 @@ import { type Clock, isServeError, type Logger, type Random, ServeError, type St
 import type { RoutingTable } from '../model/index.ts'
 import type { ReplicaControl, ReplicaHost, ReplicaSpec } from '../replica/index.ts'
 import { type CallTarget, Router } from '../router/index.ts'
-import { admit, enter, type GateOptions, type Member, type PeerCard } from './admission.ts'
+import { enter, type GateOptions, type Member, type PeerCard } from './admission.ts'
 import { BundleIntake, type BundleIntakeOptions, type BundleListing, type BundleSource } from './bundle-intake.ts'
 import { serveBundlePort } from './bundle-transfer.ts'
 import type { ControllerGroup } from './controller-group.ts'
 import { FarLanes } from './far-lanes.ts'
+import { Gatekeeper } from './gatekeeper.ts'
 import { GROUP_PORT, seatController, serveGroupPort } from './group-port.ts'
 import type { PeerEntry } from './mesh-hub.ts'
 import type { MessageCodec } from './message-codec.ts'
@@ -106,6 +107,7 @@ export class MeshPeer {
   readonly #room: ReplicaRoom
   readonly #far: FarLanes
   readonly #door: BackendDoor
+  readonly #gate: Gatekeeper
   readonly #intake: BundleIntake | undefined
   readonly #abort = new AbortController()
   readonly #relay: Relay
@@ -113,6 +115,7 @@ export class MeshPeer {
   #entries: readonly PeerEntry[] = []
   #revoked: ReadonlySet<string> = new Set()
   #credential = ''
+  #roles: readonly MeshRole[] = []
   #mayHost = false
   #mayCall = false
   #stopLoad: Stop = () => {}
@@ -145,6 +148,7 @@ export class MeshPeer {
     this.#queues = new QueueMap({ onOverdue: (lane) => void this.#room.probe(lane), onStarved }, clock, turns, random)
     this.router = new Router(this.#queues.queues, random)
     this.#far = new FarLanes(this.#queues.queues, clock)
+    this.#gate = new Gatekeeper(clock, turns, log)
     this.#door = new BackendDoor({ queues: () => this.#queues.queues, table: () => this.router.table }, clock, turns)
     const router: CallTarget = this.router
     this.#intake =
@@ -195,6 +199,11 @@ export class MeshPeer {
   /** Who else is there, as the controller last said. */
   get entries(): readonly PeerEntry[] {
     return this.#entries
+  }
+
+  /** What its credential grants. */
+  get roles(): readonly MeshRole[] {
+    return this.#roles
   }
 
   get name(): string {
@@ -384,6 +393,7 @@ export class MeshPeer {
     requireRole(member, 'controller', 'leading the mesh')
     if (credential !== undefined) this.#credential = credential
     const { roles } = await readCredential(this.#credential, this.#init.claims.mesh, this.#init.verify)
+    this.#roles = roles
     this.#mayHost = roles.includes('replica')
     this.#mayCall = roles.includes('caller')
     this.#controllerId = member.peerId
@@ -590,7 +600,7 @@ export class MeshPeer {
             isRevoked: (ticketId) => this.#revoked.has(ticketId),
             requireLeading: () => this.#requireLeading(),
           }
-          const member = await admit(connection, gate, this.#clock, this.#turns)
+          const member = await this.#gate.admit(connection, gate)
           if (member.wants !== 'group') return member
           member.link.onPort((port) => {
             if (serveGroupPort(port, member, this.#init.standby?.group)) return
@@ -602,7 +612,7 @@ export class MeshPeer {
         redialBoundMs: () => redialBoundMs(this.#entries.length),
         relaysTo: (id) => this.#relaysTo(id),
         onLink: (member) => {
-          member.link.onPort((port) => this.#takePort(port, member))
+          member.link.onPort((port) => this.#gate.hold(member, () => this.#takePort(port, member)))
           const ready = this.#entries.find((entry) => entry.id === member.peerId)?.ready
           if (ready !== undefined) this.#far.set(member.peerId, member.link, ready)
         },

@@ -170,8 +170,8 @@ export class PeerLinks {
     try {
       const member = await this.#init.admit(connection)
       if (member !== undefined) this.#meet(member, connection)
-    } catch (error) {
-      this.#log.warn({ peer: connection.peerId, code: (error as ServeError).code, reason: (error as Error).message }, 'peer.refused')
+    } catch {
+      // Whoever admits has said so.
     }
   }
 

@@ -33,6 +33,8 @@ export interface ByteChannel {
 /** A channel to a peer whose identity the transport has proven. */
 export interface PeerConnection {
   readonly peerId: string
+  /** Where it comes from: those of one host are limited together. Missing for this machine, and where the transport cannot tell. */
+  readonly host?: string | undefined
   /** True when this side dialled. */
   readonly isOutbound: boolean
   readonly channel: ByteChannel

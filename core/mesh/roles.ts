@@ -1,4 +1,4 @@
-import { ServeError } from '../base/index.ts'
+import { isServeError, ServeError } from '../base/index.ts'
 
 /** What a member may do. `caller` invokes, `replica` hosts, `gateway` opens HTTP, `controller` edits and keeps the state. */
 export const MESH_ROLES = Object.freeze(['replica', 'caller', 'gateway', 'controller'] as const)
@@ -16,5 +16,11 @@ export function requireRole(member: { readonly peerId: string; readonly roles: r
   throw new ServeError(
     'ERR_FORBIDDEN',
     `${what} needs the role ${role}; peer ${member.peerId} has ${has}. Join with a ticket that grants it`,
+    { details: { role } },
   )
+}
+
+/** Whether {@link requireRole} threw it. */
+export function isRoleError(error: unknown): error is ServeError {
+  return isServeError(error, 'ERR_FORBIDDEN') && (error.details as { readonly role?: unknown } | undefined)?.role !== undefined
 }

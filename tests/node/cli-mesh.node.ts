@@ -5,6 +5,7 @@ import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { expect } from 'chai'
+import { peekClaims } from '../../core/adapters/tickets/index.ts'
 import { type InstanceFolders, useInstanceFolders } from '../support/instance-folders.ts'
 import { runCli } from '../support/run-cli.ts'
 
@@ -99,6 +100,11 @@ describe('shoal on the command line, with a mesh', function () {
       expect(await exitOf(child)).to.equal(0)
     })
   }
+
+  it('prints tickets with and without trust', async () => {
+    const trusted = await Promise.all([newTicket(), newTicket('--untrusted')].map(async (ticket) => peekClaims(await ticket).trusted))
+    expect(trusted).to.deep.equal([true, false])
+  })
 
   it('ends at once with 1 at the second signal', async () => {
     const child = await join(await newTicket())

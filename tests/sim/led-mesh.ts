@@ -252,7 +252,7 @@ class LedRun {
       await mesh.open(
         instance.controller,
         (event) => instance.emit(event),
-        (port, member, hosted) => servePeerClient(instance, port, member, hosted, testTurns()),
+        (port, member, access) => servePeerClient(instance, port, member, access, testTurns()),
       )
       if (place.machine !== machine) return
       place.founding = { group, instance }

@@ -117,7 +117,7 @@ class MeshRun {
       this.#hub.open(
         instance.controller,
         (event) => instance.emit(event),
-        (port, member, hosted) => servePeerClient(instance, port, member, hosted, testTurns()),
+        (port, member, access) => servePeerClient(instance, port, member, access, testTurns()),
       ),
     )
     this.#tableOf = () => instance.controller.table

@@ -181,7 +181,7 @@ export class MeshWorld {
         return hub.open(
           instance.controller,
           (event) => instance.emit(event),
-          (port, member, hosted) => servePeerClient(instance, port, member, hosted, testTurns()),
+          (port, member, access) => servePeerClient(instance, port, member, access, testTurns()),
         )
       },
     }

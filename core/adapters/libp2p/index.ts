@@ -1,3 +1,4 @@
 /** libp2p under the mesh. */
+
+export { leanEncrypter } from './lean-encrypter.ts'
 export { Libp2pTransport, type Libp2pTransportOptions, MESH_PROTOCOL } from './libp2p-transport.ts'
-export { quietDecoder } from './quiet-decoder.ts'

@@ -3,6 +3,7 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { ServeError, type Stop } from '../../base/index.ts'
 import type { ByteChannel, ChannelEnds, PeerConnection, PeerTransport } from '../../mesh/index.ts'
 import { ChannelStream } from './channel-stream.ts'
+import { hostOf } from './host-of.ts'
 import { Libp2pChannel } from './libp2p-channel.ts'
 
 /** The one protocol of the mesh; versions are told apart in the frames. */
@@ -108,7 +109,9 @@ export class Libp2pTransport implements PeerTransport {
     const channel = this.#channelOf(stream, connection)
     const peerId = connection.remotePeer.toString()
     if (this.#listeners.size === 0) return channel.abort('this peer takes no connections')
-    for (const listener of this.#listeners) listener({ peerId, isOutbound: false, channel })
+    const { name = '', value = '' } = connection.remoteAddr.getComponents()[0] ?? {}
+    const host = hostOf(name, value)
+    for (const listener of this.#listeners) listener({ peerId, isOutbound: false, channel, host })
   }
 
   #channelOf(stream: Stream, connection: Connection | undefined): ByteChannel {

@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import { ControlChannel } from '../../../core/api/index.ts'
 import { MeshWorld } from '../../support/mesh-world.ts'
 
 const echo = (request: { data: unknown }): unknown => request.data
@@ -355,12 +356,49 @@ describe('a mesh', () => {
       expect(Object.keys(await world.drive(p.client.listBackends()))).to.deep.equal(['echo'])
     })
 
-    it('send a peer away that offers replicas without the role', async () => {
+    it('send a peer away for 15 min that offers replicas three times without the role', async () => {
       const world = await MeshWorld.make()
       const liar = await world.stranger('liar', { roles: ['caller'] })
-      liar.control.tell('inventory', { echo: 5 })
+      for (let i = 0; i < 3; i++) {
+        expect(Object.keys(world.hub.peers)).to.deep.equal(['liar'])
+        liar.control.tell('inventory', { echo: 5 })
+        await world.settle()
+      }
+      expect(Object.keys(world.hub.peers)).to.deep.equal([])
+      expect(await world.codeOf(liar.meet('controller'))).to.equal('ERR_BACK_PRESSURE')
+      await world.advance(900_000)
+      expect(await world.codeOf(liar.meet('controller'))).to.equal('no failure')
+    })
+
+    it('send a peer away that edits three times without the role', async () => {
+      const world = await MeshWorld.make()
+      const liar = await world.stranger('liar')
+      const instance = new ControlChannel(liar.member.link.openPort('instance'), { requests: new Map(), told: new Map() })
+      for (let i = 0; i < 2; i++) expect(await world.codeOf(instance.request('shutdown', 0))).to.equal('ERR_FORBIDDEN')
+      expect(Object.keys(world.hub.peers)).to.deep.equal(['liar'])
+      void instance.request('shutdown', 0)
       await world.settle()
       expect(Object.keys(world.hub.peers)).to.deep.equal([])
+    })
+
+    it('do not send a peer away whose program asks for edits: it is not asked to make them', async () => {
+      const world = await MeshWorld.make()
+      const p = await world.join('p')
+      for (let i = 0; i < 5; i++) expect(await world.codeOf(p.client.deleteBackend('x'))).to.equal('ERR_FORBIDDEN')
+      await world.settle()
+      expect(Object.keys(world.hub.peers)).to.deep.equal(['p'])
+    })
+
+    it('are counted in metrics where they were not enough', async () => {
+      const world = await MeshWorld.make()
+      const liar = await world.stranger('liar', { roles: ['caller'] })
+      for (let i = 0; i < 3; i++) liar.control.tell('inventory', {})
+      await world.settle()
+      await world.codeOf(liar.meet('controller'))
+      const text = await (await world.drive(world.client.fetch('http://x/-/metrics'))).text()
+      expect(text).to.include('shoal_mesh_requests_forbidden_total 3\n')
+      expect(text).to.include('shoal_mesh_bans_total 1\n')
+      expect(text).to.include('shoal_mesh_admissions_refused_total{code="ERR_BACK_PRESSURE"} 1\n')
     })
 
     it('believe a peer no more replicas than it was given', async () => {
