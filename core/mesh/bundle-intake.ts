@@ -193,8 +193,7 @@ export class BundleIntake {
     let failure: unknown
     for (const { peerId, link } of this.#seams.sources(holders)) {
       try {
-        const bytes = await fetchBundle(link, blob, this.#clock)
-        await this.store.accept(blob, bytes)
+        await this.store.accept(blob, fetchBundle(link, blob, this.#clock))
         return
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error)

@@ -17,8 +17,8 @@ export { BAN_AFTER, BAN_FIRST_MS, BAN_MOST_MS, BanList } from './ban-list.ts'
 export { BundleDesk, type BundleMaker, type MadeBundle } from './bundle-desk.ts'
 export { BundleIntake, type BundleIntakeOptions, type BundleListing, type BundleRefusal, type BundleSource } from './bundle-intake.ts'
 export type { TravellingParts } from './bundle-parts.ts'
-export { type BundleShelf, MemoryBundleShelf } from './bundle-shelf.ts'
-export { BundleStore, type BundleStoreOptions, type Sha256, toFileName } from './bundle-store.ts'
+export { type BundleShelf, MemoryBundleShelf, type Received, type Sha256 } from './bundle-shelf.ts'
+export { BundleStore, type BundleStoreOptions, toFileName } from './bundle-store.ts'
 export { BUNDLE_IDLE_MS, BUNDLE_PART_BYTES, BUNDLE_PORT, fetchBundle, serveBundlePort } from './bundle-transfer.ts'
 export {
   ControllerGroup,

@@ -260,7 +260,8 @@ export class Link {
     if (kind === FrameKind.DATA) return port.take(flags, payload)
     if (kind === FrameKind.CLOSE) {
       this.#ports.delete(channel)
-      return port.end(decodeText(payload))
+      port.end(decodeText(payload))
+      return this.#outbox.forget(port)
     }
     if (payload.byteLength !== 4) throw new ServeError('ERR_BAD_REQUEST', `a peer granted room in ${payload.byteLength} bytes`)
     port.addCredit(new DataView(payload.buffer, payload.byteOffset, 4).getUint32(0))
@@ -306,6 +307,7 @@ export class Link {
 
   #closeWith(port: VirtualPort, reason: string): void {
     if (!this.#ports.delete(port.id)) return
+    this.#outbox.forget(port)
     this.#outbox.add(encodeFrame(FrameKind.CLOSE, port.id, encodeText(reason, MAX_NAME_BYTES)))
   }
 
@@ -317,6 +319,7 @@ export class Link {
     this.#beatAtMs = nowMs
     const silentMs = nowMs - this.#heardAtMs
     if (silentMs >= SILENCE_MS) return this.abort(`nothing was heard for ${Math.round(silentMs)} ms`)
+    this.#outbox.tick()
     const retiring = this.#retiring
     if (retiring !== undefined && (this.#ports.size === 0 || nowMs >= retiring.atMs)) return this.close(retiring.reason)
     const payload = new Uint8Array(8)

@@ -528,7 +528,7 @@ export class MeshHub {
     for (const { member, control } of hosting) {
       control.tell('bundles', [{ digest: blob.digest, holders: [] }])
       try {
-        await store.accept(blob, await fetchBundle(member.link, blob, this.#clock))
+        await store.accept(blob, fetchBundle(member.link, blob, this.#clock))
         return true
       } catch (error) {
         const reason = String(error)
