@@ -22,7 +22,8 @@ export async function startLocal(options: LocalStartOptions, platform: InstanceP
   const storage = folder === undefined || store === undefined ? undefined : { folder, store }
   let mesh: OpenHub | undefined
   try {
-    if (options.mesh !== undefined) mesh = await (await import('./mesh-hub.ts')).openMeshHub(options.mesh, name, platform, storage)
+    if (options.mesh !== undefined)
+      mesh = await (await import('./mesh-hub.ts')).openMeshHub({ given: options.mesh, name, http }, platform, storage)
     const init = { name, http, fetchOptions, store: mesh?.store ?? store, mesh: mesh?.hub }
     const instance = await LocalInstance.start(init, mesh?.platform ?? platform)
     await mesh?.openDoor(instance)

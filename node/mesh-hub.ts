@@ -5,9 +5,11 @@ import { meshKey, peekClaims, verifySigned } from '../core/adapters/tickets/inde
 import { ControlChannel, type InstancePlatform, type LocalInstance, relayedText, servePeerClient } from '../core/api/index.ts'
 import { type Logger, nearestName, ServeError } from '../core/base/index.ts'
 import type { StateStore } from '../core/controller/index.ts'
+import type { ResolvedHttpOptions } from '../core/gateway/index.ts'
 import { BundleDesk, MeshAuthority, MeshHub, TicketBook } from '../core/mesh/index.ts'
 import { bundleModule } from './bundle-module.ts'
 import { openBundleStore } from './bundle-shelf.ts'
+import { gatewayForPeers } from './gateway-for-peers.ts'
 import { LOOPBACK, type MeshListenOptions, openMeshTransport } from './mesh-libp2p.ts'
 import { type InstanceStorage, MeshStorage } from './mesh-storage.ts'
 
@@ -71,6 +73,13 @@ function withMeshMetrics(platform: InstancePlatform, hub: MeshHub): InstancePlat
   }
 }
 
+export interface HubOptions {
+  readonly given: true | 'lan' | MeshOptions
+  readonly name: string
+  /** The gateway here; with `everyNode` peers open one like it. */
+  readonly http: ResolvedHttpOptions | undefined
+}
+
 /** The mesh side of an instance that is about to start. */
 export interface OpenHub {
   readonly hub: MeshHub
@@ -85,13 +94,13 @@ export interface OpenHub {
  * was there before, `store` is for the controller then, and this side does not close it.
  */
 export async function openMeshHub(
-  given: true | 'lan' | MeshOptions,
-  name: string,
+  { given, name, http }: HubOptions,
   platform: InstancePlatform,
   storage?: InstanceStorage,
 ): Promise<OpenHub> {
   const { clock, turns, random, log, resources, readBytes } = platform
   const { listen, announce, maxMessageBytes, maxRelayed } = resolveMeshOptions(given)
+  const gateway = gatewayForPeers(http)
   const kept = storage === undefined ? undefined : await MeshStorage.open(storage)
   const epochMs = (): number => Date.now()
   const book = new TicketBook({ epochMs, kept: kept?.kept, keep: kept === undefined ? undefined : (edits) => kept.store.put(edits) })
@@ -106,6 +115,7 @@ export async function openMeshHub(
       codec: msgpackCodec(),
       maxMessageBytes,
       maxRelayed,
+      gateway,
       verify: verifySigned,
       openControl: (port, handlers) => new ControlChannel(port, handlers),
       epochMs,

@@ -16,7 +16,8 @@ export interface JoinMeshOptions {
   readonly roles: readonly MeshRole[] | undefined
   readonly labels: Readonly<Record<string, string>>
   readonly mesh: MeshOptions
-  readonly http: HttpOptions | undefined
+  /** False: none, whatever the controller wants. Undefined: what the controller wants. */
+  readonly http: HttpOptions | false | undefined
   /** Set: it takes no code from others and runs this, by backend. */
   readonly named: ReadonlyMap<string, ReplicaCode> | undefined
 }
@@ -25,9 +26,9 @@ export interface JoinMeshOptions {
 export async function joinMesh(ticket: string, options: JoinMeshOptions, platform: InstancePlatform): Promise<PeerInstance> {
   const { name, roles, labels } = options
   const { listen, announce, maxMessageBytes, maxRelayed } = resolveMeshOptions(options.mesh, 'join')
-  const http = options.http === undefined ? undefined : resolveHttpOptions(options.http)
+  const http = options.http === undefined || options.http === false ? options.http : resolveHttpOptions(options.http)
   const claims = await readTicket(ticket, verifySigned, peekClaims)
-  if (http !== undefined && !(roles ?? claims.roles).includes('gateway')) {
+  if (typeof http === 'object' && !(roles ?? claims.roles).includes('gateway')) {
     throw new ServeError('ERR_FORBIDDEN', `join: the ticket grants ${claims.roles.join(', ')}; option http needs the role gateway`)
   }
   const { clock, turns, random, log, resources } = platform
@@ -52,5 +53,5 @@ export async function joinMesh(ticket: string, options: JoinMeshOptions, platfor
     random,
     log,
   )
-  return PeerInstance.join({ peer, platform, http, fetchOptions: http ?? resolveHttpOptions({}) })
+  return PeerInstance.join({ peer, platform, http, fetchOptions: http === undefined || http === false ? resolveHttpOptions({}) : http })
 }

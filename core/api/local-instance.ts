@@ -114,6 +114,8 @@ export interface NodeStatus {
   readonly roles: readonly string[]
   readonly rttMs: number
   readonly resources: Resources
+  /** URL of its gateway, where a peer has one. */
+  readonly http?: string
 }
 
 /** A whole instance in this process: controller, router, hosts and, where asked for, a gateway. */

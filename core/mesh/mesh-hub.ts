@@ -45,6 +45,8 @@ export interface PeerStatus {
   readonly roles: readonly string[]
   readonly rttMs: number
   readonly resources: Resources
+  /** URL of its gateway, when it has one. */
+  readonly http?: string
 }
 
 /** What happens to peers, for `client.watch()`. */
@@ -78,6 +80,8 @@ export interface MeshHubInit {
   readonly maxMessageBytes?: number | undefined
   /** Connections between peers that this node passes on. @default 64 */
   readonly maxRelayed?: number | undefined
+  /** Options of the gateway that peers with the role open; plain data. @default none */
+  readonly gateway?: unknown
   readonly verify: VerifySigned
   readonly openControl: OpenPeerControl
   /** Milliseconds since 1970. */
@@ -99,6 +103,8 @@ interface Peer {
   /** What it may know, and of what that was worked out. */
   seen: { readonly whole: RoutingTable; readonly hostedTags: string; readonly view: RoutingTable } | undefined
   isLeaving: boolean
+  /** URL of its gateway, when it has one. */
+  http?: string
   /** What it hears of the table, one after the other. */
   pushing: Promise<void>
 }
@@ -210,9 +216,10 @@ export class MeshHub {
   /** Peers that are connected, by id. */
   get peers(): Readonly<Record<string, PeerStatus>> {
     return Object.fromEntries(
-      [...this.#peers].map(([id, { member }]) => {
+      [...this.#peers].map(([id, { member, http }]) => {
         const { card, link, roles } = member
-        return [id, { name: card.name, runtime: card.runtime, roles, rttMs: round(link.rttMs ?? 0), resources: card.resources }]
+        const status = { name: card.name, runtime: card.runtime, roles, rttMs: round(link.rttMs ?? 0), resources: card.resources }
+        return [id, http === undefined ? status : { ...status, http }]
       }),
     )
   }
@@ -328,6 +335,10 @@ export class MeshHub {
           const { backends } = this.#viewFor(peer)
           peer.load = Object.fromEntries(Object.entries(load ?? {}).filter(([tag]) => backends.has(tag)))
         },
+        'gateway-open': (url: string) => {
+          requireRole(member, 'gateway', 'opening a gateway')
+          peer.http = String(url).slice(0, 256)
+        },
         starved: (tag: string) => {
           requireRole(member, 'caller', 'waking a backend')
           if (this.#viewFor(peer).backends.has(tag)) this.#controller?.wake(tag)
@@ -382,6 +393,7 @@ export class MeshHub {
     // It may have gone meanwhile, or have come anew.
     if (this.#peers.get(member.peerId) !== peer) throw new ServeError('ERR_PEER_UNREACHABLE', `peer ${member.peerId} went while it entered`)
     peer.control.tell('revoked', this.#init.authority.revoked)
+    if (this.#init.gateway !== undefined && member.roles.includes('gateway')) peer.control.tell('gateway', this.#init.gateway)
     peer.control.tell('bundles', this.#init.bundles?.listed(member.peerId) ?? [])
     if (member.roles.includes('replica')) this.ledger.setNode(toNode(member.peerId, member.card, member))
     this.#tellPeers()

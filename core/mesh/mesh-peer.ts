@@ -96,6 +96,8 @@ export class MeshPeer {
   #stopLoad: Stop = () => {}
   #seat: Seat | undefined
   #controllerId = ''
+  #gatewayWanted: unknown
+  #gatewayUrl: string | undefined
   #isClosing = false
   #isTelling = false
   #onSeat: (seat: Member | undefined) => void = () => {}
@@ -169,6 +171,17 @@ export class MeshPeer {
 
   get peerId(): string {
     return this.#init.transport.peerId
+  }
+
+  /** Options of the gateway that the controller wants on each node with the role; undefined when it wants none. */
+  get gatewayWanted(): unknown {
+    return this.#gatewayWanted
+  }
+
+  /** A gateway is open here: whoever asks for the status sees where. */
+  noteGateway(url: string): void {
+    this.#gatewayUrl = url
+    this.#seat?.control.tell('gateway-open', url)
   }
 
   /** What this peer passes on between others. */
@@ -321,6 +334,7 @@ export class MeshPeer {
     for (const replicaId of stop) void this.#room.stop(replicaId, HAND_OVER_MS)
     this.#tellInventory()
     this.#tellLoad(control)
+    if (this.#gatewayUrl !== undefined) control.tell('gateway-open', this.#gatewayUrl)
     this.#onSeat(member)
     return { whenGone }
   }
@@ -383,6 +397,9 @@ export class MeshPeer {
         'bundles-unlisted': asController('a list of bundles', (digests: readonly string[]) => this.#intake?.unlist(digests)) as (
           value: never,
         ) => void,
+        gateway: asController('opening a gateway', (options: unknown) => {
+          this.#gatewayWanted = options
+        }) as (value: never) => void,
         revoked: asController('revocations', (ids: readonly string[]) => this.#takeRevoked(ids)) as (value: never) => void,
       }),
     )
