@@ -42,7 +42,6 @@ export {
   MeshHub,
   type MeshHubInit,
   type OnInstancePort,
-  type PeerEntry,
   type PeerEvent,
   type PeerStatus,
 } from './mesh-hub.ts'
@@ -50,6 +49,7 @@ export { MeshLedger } from './mesh-ledger.ts'
 export { MeshPeer, type MeshPeerInit } from './mesh-peer.ts'
 export type { MessageCodec } from './message-codec.ts'
 export { CONTROL_PORT, INSTANCE_PORT, type OpenPeerControl, type PeerControl, type PeerControlHandlers } from './peer-control.ts'
+export { applyPeers, type PeerEntry, PeerList, type PeersDelta } from './peer-list.ts'
 export type { ByteChannel, ChannelEnds, ChannelReader, PeerConnection, PeerTransport } from './peer-transport.ts'
 export { PortChannel } from './port-channel.ts'
 export {

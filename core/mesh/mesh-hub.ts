@@ -15,6 +15,7 @@ import { viewOf } from './member-view.ts'
 import { MeshLedger } from './mesh-ledger.ts'
 import type { MessageCodec } from './message-codec.ts'
 import { CONTROL_PORT, INSTANCE_PORT, type OpenPeerControl, type PeerControl } from './peer-control.ts'
+import { type PeerEntry, PeerList } from './peer-list.ts'
 import type { PeerConnection, PeerTransport } from './peer-transport.ts'
 import { DEFAULT_MAX_RELAYED, Relay, type RelayCounts } from './relay.ts'
 import { nodeGone, RemoteHost } from './remote-host.ts'
@@ -26,17 +27,6 @@ import type { VirtualPort } from './virtual-port.ts'
 
 /** Peers asked for a bundle that the controller has lost. */
 const MAX_ASKED = 5
-
-/** A peer as others need to know it. Plain data. */
-export interface PeerEntry {
-  readonly id: string
-  readonly name: string
-  readonly addresses: readonly string[]
-  /** Ready replicas by backend, as far as they concern who is told. */
-  readonly ready: Readonly<Record<string, number>>
-  /** It passes on what goes between two others. */
-  readonly relays?: boolean
-}
 
 /** A peer as `status` shows it. */
 export interface PeerStatus {
@@ -102,6 +92,10 @@ interface Peer {
   table: RoutingTable
   /** What it may know, and of what that was worked out. */
   seen: { readonly whole: RoutingTable; readonly hostedTags: string; readonly view: RoutingTable } | undefined
+  /** Who is there, as far as it may know; for one that may not call everything. */
+  readonly list: PeerList
+  /** Version of the list that it has. */
+  heard: number
   isLeaving: boolean
   /** URL of its gateway, when it has one. */
   http?: string
@@ -123,6 +117,8 @@ export class MeshHub {
   readonly #door: BackendDoor
   readonly #relay: Relay
   readonly #gate: Gatekeeper
+  /** Who is there, for those who may call everything. */
+  readonly #everyone = new PeerList()
   #proof = ''
   #controller: HubController | undefined
   #onEvent: (event: PeerEvent) => void = () => {}
@@ -335,6 +331,11 @@ export class MeshHub {
           const { backends } = this.#viewFor(peer)
           peer.load = Object.fromEntries(Object.entries(load ?? {}).filter(([tag]) => backends.has(tag)))
         },
+        'peers-misfit': () => {
+          requireRole(member, 'caller', 'asking who is there')
+          peer.heard = 0
+          this.#tellPeers()
+        },
         'gateway-open': (url: string) => {
           requireRole(member, 'gateway', 'opening a gateway')
           peer.http = String(url).slice(0, 256)
@@ -364,6 +365,8 @@ export class MeshHub {
       load: {},
       table: emptyRoutingTable(),
       seen: undefined,
+      list: new PeerList(),
+      heard: 0,
       isLeaving: false,
       pushing: Promise.resolve(),
     }
@@ -467,16 +470,19 @@ export class MeshHub {
     return peer.seen.view
   }
 
+  /** Gives callers what they lack of who has what. Others need not know. */
   #tellPeers(): void {
     const entries = this.#entries()
+    this.#everyone.update(visibleIn(entries, this.#controller?.table.backends))
     for (const [id, peer] of this.#peers) {
-      // Only callers need to know who has what, and of that what they may call.
-      if (!peer.member.roles.includes('caller')) continue
-      const { backends } = this.#viewFor(peer)
-      const seen = (ready: PeerEntry['ready']): PeerEntry['ready'] =>
-        Object.fromEntries(Object.entries(ready).filter(([tag]) => backends.has(tag)))
-      const others = entries.filter((entry) => entry.id !== id).map((entry) => ({ ...entry, ready: seen(entry.ready) }))
-      peer.control.tell('peers', others)
+      const { roles, endpoints } = peer.member
+      if (!roles.includes('caller')) continue
+      // Of one that may not call everything nobody else has the same view.
+      if (endpoints !== undefined) peer.list.update(visibleIn(entries, this.#viewFor(peer).backends))
+      const delta = (endpoints === undefined ? this.#everyone : peer.list).since(peer.heard, id)
+      if (delta === undefined) continue
+      peer.heard = delta.to
+      peer.control.tell('peers', delta)
     }
   }
 
@@ -579,6 +585,14 @@ function toNode(id: string, card: Omit<PeerCard, 'addresses'>, grant: Grant | un
     maxReplicas: grant?.maxReplicas,
     offered: resolveResources(card.resources),
   }
+}
+
+/** Entries with the replicas of those backends alone. */
+function visibleIn(entries: readonly PeerEntry[], backends: ReadonlyMap<string, unknown> | undefined): readonly PeerEntry[] {
+  return entries.map((entry) => {
+    const ready = Object.entries(entry.ready).filter(([tag]) => backends?.has(tag) === true)
+    return { ...entry, ready: Object.fromEntries(ready) }
+  })
 }
 
 const round = (ms: number): number => Math.round(ms * 1000) / 1000

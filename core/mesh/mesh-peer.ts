@@ -7,10 +7,10 @@ import { BundleIntake, type BundleIntakeOptions, type BundleListing, type Bundle
 import { serveBundlePort } from './bundle-transfer.ts'
 import { FarLanes } from './far-lanes.ts'
 import { Gatekeeper } from './gatekeeper.ts'
-import type { PeerEntry } from './mesh-hub.ts'
 import type { MessageCodec } from './message-codec.ts'
 import { CONTROL_PORT, INSTANCE_PORT, type OpenPeerControl, type PeerControl } from './peer-control.ts'
 import { PeerLinks } from './peer-links.ts'
+import { applyPeers, type PeerEntry, type PeersDelta } from './peer-list.ts'
 import type { PeerConnection, PeerTransport } from './peer-transport.ts'
 import { QueueMap } from './queue-map.ts'
 import { keepConnected, redialBoundMs } from './redial.ts'
@@ -87,7 +87,7 @@ export class MeshPeer {
   readonly #abort = new AbortController()
   readonly #relay: Relay
   #links: PeerLinks | undefined
-  #entries: readonly PeerEntry[] = []
+  #peers: { readonly version: number; readonly entries: readonly PeerEntry[] } = { version: 0, entries: [] }
   #revoked: ReadonlySet<string> = new Set()
   #credential = ''
   #roles: readonly MeshRole[] = []
@@ -157,7 +157,7 @@ export class MeshPeer {
 
   /** Who else is there, as the controller last said. */
   get entries(): readonly PeerEntry[] {
-    return this.#entries
+    return this.#peers.entries
   }
 
   /** What its credential grants. */
@@ -272,7 +272,7 @@ export class MeshPeer {
             const { whenGone } = await this.#connectToController(signal)
             await whenGone
           },
-          boundMs: () => redialBoundMs(this.#entries.length),
+          boundMs: () => redialBoundMs(this.#peers.entries.length),
           isFinal: (error) => isServeError(error) && FINAL_CODES.has(error.code),
           onFailure: (error, delayMs) => this.#log.warn({ reason: String(error), delayMs: Math.round(delayMs) }, 'controller.away'),
         },
@@ -386,7 +386,7 @@ export class MeshPeer {
     )
     const told = new Map<string, (value: never) => void>(
       Object.entries({
-        peers: asController('news of peers', (entries: readonly PeerEntry[]) => this.#takePeers(entries)) as (value: never) => void,
+        peers: asController('news of peers', (delta: PeersDelta) => this.#takePeers(delta)) as (value: never) => void,
         abandon: asController('stopping a replica', (replicaId: string) => this.#room.abandon(replicaId)) as (value: never) => void,
         credential: asController('a credential', (token: string) => {
           this.#credential = token
@@ -440,8 +440,11 @@ export class MeshPeer {
   }
 
   /** Links to all others that have replicas are kept, and to those that pass on what goes to others. */
-  #takePeers(entries: readonly PeerEntry[]): void {
-    this.#entries = entries
+  #takePeers(delta: PeersDelta): void {
+    const peers = applyPeers(this.#peers, delta)
+    if (peers === undefined) return this.#seat?.control.tell('peers-misfit', null)
+    this.#peers = peers
+    const { entries } = peers
     for (const { id, ready, relays } of entries) {
       const link = id === this.#controllerId ? this.#seat?.member.link : this.#links?.get(id)?.link
       if (link !== undefined) this.#far.set(id, link, ready)
@@ -463,12 +466,12 @@ export class MeshPeer {
           const gate: GateOptions = { ...this.#common, proof: () => this.#credential, isRevoked: (ticketId) => this.#revoked.has(ticketId) }
           return this.#gate.admit(connection, gate)
         },
-        addressesOf: (id) => this.#entries.find((entry) => entry.id === id)?.addresses,
-        redialBoundMs: () => redialBoundMs(this.#entries.length),
+        addressesOf: (id) => this.#peers.entries.find((entry) => entry.id === id)?.addresses,
+        redialBoundMs: () => redialBoundMs(this.#peers.entries.length),
         relaysTo: (id) => this.#relaysTo(id),
         onLink: (member) => {
           member.link.onPort((port) => this.#gate.hold(member, () => this.#takePort(port, member)))
-          const ready = this.#entries.find((entry) => entry.id === member.peerId)?.ready
+          const ready = this.#peers.entries.find((entry) => entry.id === member.peerId)?.ready
           if (ready !== undefined) this.#far.set(member.peerId, member.link, ready)
         },
         onGone: ({ peerId, card }, reason) => this.#far.remove(peerId, `peer ${card.name} is out of reach (${reason})`),
