@@ -21,6 +21,7 @@ import { DEFAULT_MAX_RELAYED, Relay, type RelayCounts } from './relay.ts'
 import { nodeGone, RemoteHost } from './remote-host.ts'
 import { type MeshRole, requireRole } from './roles.ts'
 import { BackendDoor } from './serve-backends.ts'
+import { startElsewhere } from './start-elsewhere.ts'
 import { diffTables, isSameView, type TableDelta } from './table-delta.ts'
 import type { Grant, TicketOptions, VerifySigned } from './ticket.ts'
 import type { VirtualPort } from './virtual-port.ts'
@@ -97,6 +98,8 @@ interface Peer {
   /** Version of the list that it has. */
   heard: number
   isLeaving: boolean
+  /** Aborted when it leaves or is gone: what starts there starts elsewhere. */
+  readonly going: AbortController
   /** URL of its gateway, when it has one. */
   http?: string
   /** What it hears of the table, one after the other. */
@@ -368,6 +371,7 @@ export class MeshHub {
       list: new PeerList(),
       heard: 0,
       isLeaving: false,
+      going: new AbortController(),
       pushing: Promise.resolve(),
     }
     for (const isolation of member.card.isolations) {
@@ -410,10 +414,12 @@ export class MeshHub {
     const { member } = peer
     if (this.#peers.get(member.peerId) !== peer) return
     peer.isLeaving = true
+    const reason = `peer ${member.card.name} leaves`
     this.ledger.setNode({ ...toNode(member.peerId, member.card, member), takesReplicas: false })
     const moves = this.ledger.on(member.peerId).map(({ backend, replicaId }) => {
-      return this.#controller?.moveReplica(backend, replicaId, `peer ${member.card.name} leaves`, true)
+      return this.#controller?.moveReplica(backend, replicaId, reason, true)
     })
+    peer.going.abort(new ServeError('ERR_PEER_UNREACHABLE', reason))
     await Promise.allSettled(moves)
   }
 
@@ -427,6 +433,7 @@ export class MeshHub {
       this.ledger.removeNode(member.peerId)
       this.#init.bundles?.forgetPeer(member.peerId)
     }
+    peer.going.abort(new ServeError('ERR_PEER_UNREACHABLE', `peer ${name} is out of reach (${reason})`))
     for (const end of [...peer.ends.values()]) end(nodeGone(name, reason))
     if (!isCurrent || this.#isClosed) return
     const state = orderly && peer.isLeaving ? 'left' : 'lost'
@@ -515,17 +522,21 @@ export class MeshHub {
   }
 
   #placedHost(isolation: string, local: ReplicaHost): ReplicaHost {
-    return {
-      name: local.name,
-      start: async (spec, signal) => {
-        const nodeId = this.ledger.nodeOf(spec.replicaId) ?? this.peerId
-        if (nodeId === this.peerId) return local.start(spec, signal)
-        const peer = this.#peers.get(nodeId)
-        const host = peer?.hosts.get(isolation)
-        if (peer !== undefined && host !== undefined) return this.#startOn(peer, host, spec, signal)
-        throw new ServeError('ERR_PEER_UNREACHABLE', `backend ${spec.backend}: the peer chosen for ${spec.replicaId} has gone`)
-      },
+    const start = async (spec: ReplicaSpec, signal: AbortSignal): Promise<HostedReplica> => {
+      const nodeId = this.ledger.nodeOf(spec.replicaId) ?? this.peerId
+      if (nodeId === this.peerId) return local.start(spec, signal)
+      const peer = this.#peers.get(nodeId)
+      const host = peer?.hosts.get(isolation)
+      if (peer !== undefined && host !== undefined) return this.#startOn(peer, host, spec, signal)
+      throw new ServeError('ERR_PEER_UNREACHABLE', `backend ${spec.backend}: the peer chosen for ${spec.replicaId} has gone`)
     }
+    const seams = {
+      nodeOf: (replicaId: string) => this.ledger.nodeOf(replicaId),
+      whileStaying: (nodeId: string) => this.#peers.get(nodeId)?.going.signal,
+      placeAnew: (replicaId: string) => this.ledger.placeAnew(replicaId),
+      start,
+    }
+    return { name: local.name, start: (spec, signal) => startElsewhere(spec, signal, seams) }
   }
 
   /** What the replica needs is listed before the peer is asked to start it: both take one port, which keeps the order. */

@@ -42,7 +42,18 @@ export class MeshLedger implements Ledger {
     const { placement, isolation } = wishes?.options ?? resolveReplicaOptions({})
     const portability = wishes === undefined ? ('process' as const) : portabilityOf(wishes.code, wishes.initArgs)
     const request = { backend, resources: asked, placement, isolation, portability }
-    const nodeId = place(request, this.#view())
+    this.#put(replicaId, place(request, this.#view()), request)
+  }
+
+  /** Places a replica anew. Throws `ERR_INFEASIBLE`; it has none then. */
+  placeAnew(replicaId: string): void {
+    const placed = this.#placed.get(replicaId)
+    if (placed === undefined) return
+    this.giveBack(replicaId)
+    this.#put(replicaId, place(placed.request, this.#view()), placed.request)
+  }
+
+  #put(replicaId: string, nodeId: string, request: PlacementRequest): void {
     this.giveBack(replicaId)
     this.#placed.set(replicaId, { nodeId, request })
     const here = this.#onNode.get(nodeId) ?? new Map<string, PlacementRequest>()

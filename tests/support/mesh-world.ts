@@ -1,6 +1,6 @@
 import { msgpackCodec } from '../../core/adapters/codec/index.ts'
 import { Client, ControlChannel, type InstancePlatform, LocalInstance, PeerInstance, servePeerClient } from '../../core/api/index.ts'
-import { ServeError, SILENT } from '../../core/base/index.ts'
+import { type Logger, ServeError, SILENT } from '../../core/base/index.ts'
 import { resolveHttpOptions } from '../../core/gateway/index.ts'
 import {
   type BundleDesk,
@@ -274,6 +274,14 @@ export class MeshWorld {
     for (const other of others) this.network.partition(name, other)
   }
 
+  /** What the nodes log at warn and error, by its name. */
+  readonly logged: string[] = []
+  readonly #log: Logger = {
+    ...SILENT,
+    warn: (_fields, name) => void this.logged.push(String(name)),
+    error: (_fields, name) => void this.logged.push(String(name)),
+  }
+
   readonly #epochMs = (): number => 1_800_000_000_000 + this.clock.nowMs()
 
   get #common() {
@@ -305,7 +313,7 @@ export class MeshWorld {
       clock: this.clock,
       turns: testTurns(),
       random: this.random,
-      log: SILENT,
+      log: this.#log,
       hosts: new Map([['thread', host]]),
       resources: { cpu: 4 },
       readBytes: async (url) => new TextEncoder().encode(url),
