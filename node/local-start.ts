@@ -25,7 +25,7 @@ export async function startLocal(options: LocalStartOptions, platform: InstanceP
     if (options.mesh !== undefined)
       mesh = await (await import('./mesh-hub.ts')).openMeshHub({ given: options.mesh, name, http }, platform, storage)
     const init = { name, http, fetchOptions, store: mesh?.store ?? store, mesh: mesh?.hub }
-    const instance = await LocalInstance.start(init, mesh?.platform ?? platform)
+    const instance = await LocalInstance.start(init, platform)
     await mesh?.openDoor(instance)
     return instance
   } catch (error) {

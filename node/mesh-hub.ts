@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { msgpackCodec } from '../core/adapters/codec/index.ts'
 import { meshKey, peekClaims, verifySigned } from '../core/adapters/tickets/index.ts'
-import { ControlChannel, type InstancePlatform, type LocalInstance, relayedText, servePeerClient } from '../core/api/index.ts'
+import { ControlChannel, type InstancePlatform, type LocalInstance, servePeerClient } from '../core/api/index.ts'
 import { type Logger, nearestName, ServeError } from '../core/base/index.ts'
 import type { StateStore } from '../core/controller/index.ts'
 import type { ResolvedHttpOptions } from '../core/gateway/index.ts'
@@ -25,14 +25,16 @@ export interface MeshOptions {
    * megabyte of it. 0: none. @default 64 with `start`, 0 with `join`
    */
   readonly maxRelayed?: number
+  /** Other nodes that this one is connected to at once; one more is refused with `ERR_BACK_PRESSURE`. 1 or more. @default 120 */
+  readonly maxPeers?: number
 }
 
 /** TCP and WebSocket on free ports of every interface. */
 const LAN: readonly string[] = ['/ip4/0.0.0.0/tcp/0', '/ip4/0.0.0.0/tcp/0/ws']
 
-const MESH_OPTIONS = ['listen', 'announce', 'maxMessageBytes', 'maxRelayed'] as const
+const MESH_OPTIONS = ['listen', 'announce', 'maxMessageBytes', 'maxRelayed', 'maxPeers'] as const
 
-const LEAST = { maxMessageBytes: 65_536, maxRelayed: 0 } as const
+const LEAST = { maxMessageBytes: 65_536, maxRelayed: 0, maxPeers: 1 } as const
 
 /** {@link MeshOptions} in which addresses are filled in. */
 export type ResolvedMeshOptions = Required<Pick<MeshOptions, 'listen' | 'announce'>> & MeshOptions
@@ -60,19 +62,6 @@ export function resolveMeshOptions(given: boolean | 'lan' | MeshOptions, what = 
   return { listen, announce, ...limits }
 }
 
-/** A gateway whose metrics tell of the mesh as well. */
-function withMeshMetrics(platform: InstancePlatform, hub: MeshHub): InstancePlatform {
-  const { openGateway } = platform
-  if (openGateway === undefined) return platform
-  return {
-    ...platform,
-    openGateway: (source, ...more) => {
-      const metrics = async (): Promise<string> => `${await source.metrics?.()}${relayedText(hub.relayed)}`
-      return openGateway({ ...source, metrics }, ...more)
-    },
-  }
-}
-
 export interface HubOptions {
   readonly given: true | 'lan' | MeshOptions
   readonly name: string
@@ -84,8 +73,6 @@ export interface HubOptions {
 export interface OpenHub {
   readonly hub: MeshHub
   readonly store: StateStore | undefined
-  /** What the instance starts on. */
-  readonly platform: InstancePlatform
   openDoor(instance: LocalInstance): Promise<void>
 }
 
@@ -99,12 +86,12 @@ export async function openMeshHub(
   storage?: InstanceStorage,
 ): Promise<OpenHub> {
   const { clock, turns, random, log, resources, readBytes } = platform
-  const { listen, announce, maxMessageBytes, maxRelayed } = resolveMeshOptions(given)
+  const { listen, announce, maxMessageBytes, maxRelayed, maxPeers } = resolveMeshOptions(given)
   const gateway = gatewayForPeers(http)
   const kept = storage === undefined ? undefined : await MeshStorage.open(storage)
   const epochMs = (): number => Date.now()
   const book = new TicketBook({ epochMs, kept: kept?.kept, keep: kept === undefined ? undefined : (edits) => kept.store.put(edits) })
-  const transport = await listenAgain({ listen, announce }, kept, log)
+  const transport = await listenAgain({ listen, announce, maxPeers }, kept, log)
   const signer = kept?.signer ?? (await meshKey())
   const authority = new MeshAuthority({ signer, verify: verifySigned, peek: peekClaims, epochMs, random, book })
   const hub = new MeshHub(
@@ -115,6 +102,7 @@ export async function openMeshHub(
       codec: msgpackCodec(),
       maxMessageBytes,
       maxRelayed,
+      maxPeers,
       gateway,
       verify: verifySigned,
       openControl: (port, handlers) => new ControlChannel(port, handlers),
@@ -128,7 +116,6 @@ export async function openMeshHub(
   return {
     hub,
     store: kept?.store,
-    platform: withMeshMetrics(platform, hub),
     async openDoor(instance) {
       await hub.open(
         instance.controller,

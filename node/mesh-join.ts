@@ -25,7 +25,7 @@ export interface JoinMeshOptions {
 /** Joins the mesh of a ticket, whose signature is checked before anything is dialled or listened on. */
 export async function joinMesh(ticket: string, options: JoinMeshOptions, platform: InstancePlatform): Promise<PeerInstance> {
   const { name, roles, labels } = options
-  const { listen, announce, maxMessageBytes, maxRelayed } = resolveMeshOptions(options.mesh, 'join')
+  const { listen, announce, maxMessageBytes, maxRelayed, maxPeers } = resolveMeshOptions(options.mesh, 'join')
   const http = options.http === undefined || options.http === false ? options.http : resolveHttpOptions(options.http)
   const claims = await readTicket(ticket, verifySigned, peekClaims)
   if (typeof http === 'object' && !(roles ?? claims.roles).includes('gateway')) {
@@ -34,7 +34,7 @@ export async function joinMesh(ticket: string, options: JoinMeshOptions, platfor
   const { clock, turns, random, log, resources } = platform
   const peer = new MeshPeer(
     {
-      transport: await openMeshTransport({ listen, announce }),
+      transport: await openMeshTransport({ listen, announce, maxPeers }),
       ticket,
       claims,
       roles,
@@ -43,6 +43,7 @@ export async function joinMesh(ticket: string, options: JoinMeshOptions, platfor
       codec: msgpackCodec(),
       maxMessageBytes,
       maxRelayed,
+      maxPeers,
       verify: verifySigned,
       openControl: (port, handlers) => new ControlChannel(port, handlers),
       epochMs: () => Date.now(),

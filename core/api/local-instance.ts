@@ -12,7 +12,7 @@ import {
   type StateStore,
 } from '../controller/index.ts'
 import type { Gateway, GatewaySource, HttpMiddleware, ResolvedHttpOptions } from '../gateway/index.ts'
-import type { GateCounts, TicketOptions, TravellingParts } from '../mesh/index.ts'
+import type { GateCounts, MeshCounts, TicketOptions, TravellingParts } from '../mesh/index.ts'
 import {
   type App,
   type BackendConfig,
@@ -90,6 +90,8 @@ export interface InstanceMesh {
   readonly peers: Readonly<Record<string, NodeStatus>>
   /** Who was not let in. */
   readonly gateCounts: GateCounts
+  /** What this node does for its mesh. */
+  readonly counts: MeshCounts
   hostsOver(local: ReadonlyMap<string, ReplicaHost>): ReadonlyMap<string, ReplicaHost>
   /** What of a backend travels, in the form in which peers can start it. Rejects with what cannot travel. */
   prepare(tag: string, parts: TravellingParts): Promise<TravellingParts>

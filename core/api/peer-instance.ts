@@ -308,7 +308,7 @@ export class PeerInstance implements Instance {
       status: () => this.status(),
       isReady: () => peer.table.version > 0,
       gateway: () => this.#gateway,
-      relayed: () => peer.relayed,
+      mesh: peer,
     })
   }
 }

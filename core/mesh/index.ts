@@ -39,6 +39,7 @@ export { MemoryNetwork, type MemoryNetworkOptions } from './memory-network.ts'
 export {
   type HubController,
   type MemberAccess,
+  type MeshCounts,
   MeshHub,
   type MeshHubInit,
   type OnInstancePort,
@@ -49,6 +50,7 @@ export { MeshLedger } from './mesh-ledger.ts'
 export { MeshPeer, type MeshPeerInit } from './mesh-peer.ts'
 export type { MessageCodec } from './message-codec.ts'
 export { CONTROL_PORT, INSTANCE_PORT, type OpenPeerControl, type PeerControl, type PeerControlHandlers } from './peer-control.ts'
+export { DEFAULT_MAX_PEERS } from './peer-links.ts'
 export { applyPeers, type PeerEntry, PeerList, type PeersDelta } from './peer-list.ts'
 export type { ByteChannel, ChannelEnds, ChannelReader, PeerConnection, PeerTransport } from './peer-transport.ts'
 export { PortChannel } from './port-channel.ts'

@@ -15,6 +15,7 @@ import { viewOf } from './member-view.ts'
 import { MeshLedger } from './mesh-ledger.ts'
 import type { MessageCodec } from './message-codec.ts'
 import { CONTROL_PORT, INSTANCE_PORT, type OpenPeerControl, type PeerControl } from './peer-control.ts'
+import { DEFAULT_MAX_PEERS } from './peer-links.ts'
 import { type PeerEntry, PeerList } from './peer-list.ts'
 import type { PeerConnection, PeerTransport } from './peer-transport.ts'
 import { DEFAULT_MAX_RELAYED, Relay, type RelayCounts } from './relay.ts'
@@ -38,6 +39,15 @@ export interface PeerStatus {
   readonly resources: Resources
   /** URL of its gateway, when it has one. */
   readonly http?: string
+}
+
+/** What a node does for its mesh, for metrics. */
+export interface MeshCounts {
+  /** Peers that are connected. */
+  readonly peers: number
+  /** Peers that were turned away because there were too many. */
+  readonly turnedAway: number
+  readonly relayed: RelayCounts
 }
 
 /** What happens to peers, for `client.watch()`. */
@@ -71,6 +81,8 @@ export interface MeshHubInit {
   readonly maxMessageBytes?: number | undefined
   /** Connections between peers that this node passes on. @default 64 */
   readonly maxRelayed?: number | undefined
+  /** Peers that may be connected at once. @default 120 */
+  readonly maxPeers?: number | undefined
   /** Options of the gateway that peers with the role open; plain data. @default none */
   readonly gateway?: unknown
   readonly verify: VerifySigned
@@ -129,6 +141,7 @@ export class MeshHub {
     throw new ServeError('ERR_UNSUPPORTED', 'this instance takes no clients through the mesh')
   }
   #isClosed = false
+  #turnedAway = 0
   #isTelling = false
   #isEvening = false
   readonly #stops: Stop[] = []
@@ -223,9 +236,9 @@ export class MeshHub {
     )
   }
 
-  /** What this node passes on between peers. */
-  get relayed(): RelayCounts {
-    return this.#relay.counts
+  /** What this node does for its mesh. */
+  get counts(): MeshCounts {
+    return { peers: this.#peers.size, turnedAway: this.#turnedAway, relayed: this.#relay.counts }
   }
 
   /** Who was not let in; for metrics. */
@@ -273,6 +286,7 @@ export class MeshHub {
         card: () => this.#card,
         proof: () => this.#proof,
         isRevoked: (ticketId) => authority.isRevoked(ticketId),
+        requireRoom: (peerId) => this.#requireRoom(peerId),
         redeem: (ticket, peerId, roles) => authority.redeem(ticket, peerId, roles),
         renew: (claims) => authority.renew(claims),
         linkOptions: { codec, ...(maxMessageBytes !== undefined && { maxMessageBytes }) },
@@ -283,6 +297,13 @@ export class MeshHub {
     } catch {
       // The gate has said so.
     }
+  }
+
+  #requireRoom(peerId: string): void {
+    const { maxPeers = DEFAULT_MAX_PEERS } = this.#init
+    if (this.#peers.size < maxPeers || this.#peers.has(peerId)) return
+    this.#turnedAway++
+    throw new ServeError('ERR_BACK_PRESSURE', `${this.#peers.size} peers are connected, the limit is ${maxPeers} (mesh.maxPeers)`)
   }
 
   get #card(): PeerCard {

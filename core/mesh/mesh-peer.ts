@@ -7,14 +7,15 @@ import { BundleIntake, type BundleIntakeOptions, type BundleListing, type Bundle
 import { serveBundlePort } from './bundle-transfer.ts'
 import { FarLanes } from './far-lanes.ts'
 import { Gatekeeper } from './gatekeeper.ts'
+import type { MeshCounts } from './mesh-hub.ts'
 import type { MessageCodec } from './message-codec.ts'
 import { CONTROL_PORT, INSTANCE_PORT, type OpenPeerControl, type PeerControl } from './peer-control.ts'
-import { PeerLinks } from './peer-links.ts'
+import { DEFAULT_MAX_PEERS, PeerLinks } from './peer-links.ts'
 import { applyPeers, type PeerEntry, type PeersDelta } from './peer-list.ts'
 import type { PeerConnection, PeerTransport } from './peer-transport.ts'
 import { QueueMap } from './queue-map.ts'
 import { keepConnected, redialBoundMs } from './redial.ts'
-import { Relay, type RelayCounts } from './relay.ts'
+import { Relay } from './relay.ts'
 import { ReplicaRoom } from './replica-room.ts'
 import { type MeshRole, requireRole } from './roles.ts'
 import { BackendDoor } from './serve-backends.ts'
@@ -28,6 +29,10 @@ const HAND_OVER_MS = 30_000
 const FIRST_ATTEMPTS = 3
 /** How long one address is dialled. */
 const DIAL_MS = 3_000
+/** How long calls wait for a link to a node that was not called before; then they go elsewhere until there is one. */
+const COLD_MS = 1_000
+/** Peers that have a bundle and are asked for it before the controller. */
+const MAX_HOLDERS_ASKED = 2
 /** How often a peer tells of its load. */
 const LOAD_MS = 1_000
 /** Codes of a refusal that no later attempt changes. */
@@ -53,6 +58,8 @@ export interface MeshPeerInit {
   readonly maxMessageBytes?: number | undefined
   /** Connections between other peers that this one passes on. @default 0: none */
   readonly maxRelayed?: number | undefined
+  /** Other peers that this one is linked to at once. @default 120 */
+  readonly maxPeers?: number | undefined
   readonly verify: VerifySigned
   readonly openControl: OpenPeerControl
   /** Milliseconds since 1970. */
@@ -116,7 +123,7 @@ export class MeshPeer {
     }
     this.#queues = new QueueMap({ onOverdue: (lane) => void this.#room.probe(lane), onStarved }, clock, turns, random)
     this.router = new Router(this.#queues.queues, random)
-    this.#far = new FarLanes(this.#queues.queues, clock)
+    this.#far = new FarLanes(this.#queues.queues, (id) => this.#reachFor(id), clock)
     this.#gate = new Gatekeeper(clock, turns, log)
     this.#door = new BackendDoor({ queues: () => this.#queues.queues, table: () => this.router.table }, clock, turns)
     const router: CallTarget = this.router
@@ -184,9 +191,14 @@ export class MeshPeer {
     this.#seat?.control.tell('gateway-open', url)
   }
 
-  /** What this peer passes on between others. */
-  get relayed(): RelayCounts {
-    return this.#relay.counts
+  /** What this node does for its mesh. */
+  get counts(): MeshCounts {
+    return { peers: this.#links?.members.length ?? 0, turnedAway: this.#links?.refused ?? 0, relayed: this.#relay.counts }
+  }
+
+  /** Peers to which there is a link. */
+  get linked(): readonly string[] {
+    return this.#links?.members.map(({ peerId }) => peerId) ?? []
   }
 
   /** The peer through which another one is reached; undefined for a direct link or none. */
@@ -235,7 +247,7 @@ export class MeshPeer {
     this.#stopLoad()
     await this.#room.close(timeoutMs)
     this.#links?.close('the peer left')
-    this.#far.remove(this.#controllerId, 'this peer left')
+    this.#far.close('this peer left')
     this.#seat?.member.link.close('the peer left')
     for (const queue of this.#queues.queues.values()) {
       queue.failAll(() => this.#leftWith)
@@ -439,18 +451,31 @@ export class MeshPeer {
     for (const { link, ticketId } of this.#links?.members ?? []) if (this.#revoked.has(ticketId)) link.close('its ticket was revoked')
   }
 
-  /** Links to all others that have replicas are kept, and to those that pass on what goes to others. */
+  /** Links to others are made when a call needs one, and kept; those that may be for passing on what goes between others are made at once. */
   #takePeers(delta: PeersDelta): void {
     const peers = applyPeers(this.#peers, delta)
     if (peers === undefined) return this.#seat?.control.tell('peers-misfit', null)
     this.#peers = peers
     const { entries } = peers
+    const isRelay = (this.#init.maxRelayed ?? 0) > 0
     for (const { id, ready, relays } of entries) {
-      const link = id === this.#controllerId ? this.#seat?.member.link : this.#links?.get(id)?.link
-      if (link !== undefined) this.#far.set(id, link, ready)
-      if (id !== this.#controllerId && (relays === true || Object.keys(ready).length > 0)) this.#links?.want(id)
+      const isController = id === this.#controllerId
+      const link = isController ? this.#seat?.member.link : this.#links?.get(id)?.link
+      if (link !== undefined || !isController) this.#far.set(id, link, ready)
+      if (!isController && (relays === true || isRelay)) this.#links?.want(id)
     }
-    this.#links?.retain((id) => entries.some((entry) => entry.id === id))
+    const ids = new Set(entries.map(({ id }) => id))
+    this.#links?.retain((id) => ids.has(id))
+    this.#far.retain((id) => ids.has(id))
+  }
+
+  /** A call waits for a link to that peer, but not for long when there are others. */
+  #reachFor(id: string): void {
+    const name = this.#peers.entries.find((entry) => entry.id === id)?.name ?? id
+    if (this.#links?.want(id) !== true) return this.#far.refuse(id, `peer ${name} is one too many to be connected to (mesh.maxPeers)`)
+    this.#clock.after(COLD_MS, () => {
+      if (this.#links?.get(id) === undefined) this.#far.remove(id, `peer ${name} was not reached within ${COLD_MS} ms`)
+    })
   }
 
   #openLinks(): PeerLinks {
@@ -467,6 +492,7 @@ export class MeshPeer {
           return this.#gate.admit(connection, gate)
         },
         addressesOf: (id) => this.#peers.entries.find((entry) => entry.id === id)?.addresses,
+        maxPeers: this.#init.maxPeers ?? DEFAULT_MAX_PEERS,
         redialBoundMs: () => redialBoundMs(this.#peers.entries.length),
         relaysTo: (id) => this.#relaysTo(id),
         onLink: (member) => {
@@ -474,7 +500,10 @@ export class MeshPeer {
           const ready = this.#peers.entries.find((entry) => entry.id === member.peerId)?.ready
           if (ready !== undefined) this.#far.set(member.peerId, member.link, ready)
         },
-        onGone: ({ peerId, card }, reason) => this.#far.remove(peerId, `peer ${card.name} is out of reach (${reason})`),
+        onGone: ({ peerId, card }, reason) => {
+          this.#far.remove(peerId, `peer ${card.name} is out of reach (${reason})`)
+          if (this.#links?.isWanted(peerId) !== true) this.#far.revive(peerId)
+        },
       },
       this.#clock,
       this.#random,
@@ -498,11 +527,13 @@ export class MeshPeer {
   }
 
   /** Peers before the controller, so that not all of many peers fetch from it. */
-  #bundleSources(holders: readonly string[]): BundleSource[] {
-    const sources = holders.flatMap((id) => {
-      const member = this.#links?.get(id)
-      return member === undefined || member.link.isGone ? [] : [{ peerId: id, link: member.link }]
-    })
+  async #bundleSources(holders: readonly string[]): Promise<BundleSource[]> {
+    const known = holders.filter((id) => id !== this.#controllerId && this.#peers.entries.some((entry) => entry.id === id))
+    const sources: BundleSource[] = []
+    for (const id of known.slice(0, MAX_HOLDERS_ASKED)) {
+      const member = await this.#links?.reach(id, COLD_MS)
+      if (member !== undefined && !member.link.isGone) sources.push({ peerId: id, link: member.link })
+    }
     const seat = this.#seat
     return seat === undefined ? sources : [...sources, { peerId: seat.member.peerId, link: seat.member.link }]
   }

@@ -145,6 +145,19 @@ describe('a mesh of processes', function () {
     await Promise.all(peers.map((peer) => peer.close()))
   })
 
+  it('takes no more peers than it was told to: ERR_BACK_PRESSURE', async () => {
+    const small = await serve.start({ http: false, mesh: { maxPeers: 2 }, logger: quiet })
+    const ticket = await small.createTicket({ uses: 3 })
+    const peers = [await serve.join(ticket, { logger: quiet }), await serve.join(ticket, { logger: quiet })]
+    const error = await serve.join(ticket, { logger: quiet }).catch((reason: unknown) => reason)
+    expect(error).to.have.property('code', 'ERR_BACK_PRESSURE')
+    await peers[0]?.close()
+    peers.push(await serve.join(ticket, { logger: quiet }))
+    expect(Object.keys((await small.status()).nodes).length).to.equal(3)
+    for (const peer of peers.slice(1)) await peer.close()
+    await small.close()
+  })
+
   it('says so when the issuer is away: ERR_NO_CONTROLLER', async () => {
     const other = await serve.start({ http: false, mesh: true, logger: quiet })
     const ticket = await other.createTicket()

@@ -55,6 +55,7 @@ export interface JoinWorld {
   /** False: it can be dialled by nobody. @default true */
   readonly listens?: boolean
   readonly maxRelayed?: number
+  readonly maxPeers?: number
   /** Takes code by its digest, or none. @default as it comes */
   readonly bundles?: BundleIntakeOptions
 }
@@ -83,7 +84,12 @@ export class MeshWorld {
   readonly host: MortalHost
   client: Client = undefined as never
 
-  private constructor(delayMs: readonly [number, number], bundles: BundleDesk | undefined, maxRelayed: number | undefined) {
+  private constructor(
+    delayMs: readonly [number, number],
+    bundles: BundleDesk | undefined,
+    maxRelayed: number | undefined,
+    maxPeers: number | undefined,
+  ) {
     this.network = new MemoryNetwork({ delayMs }, this.clock, seededRandom(3))
     this.authority = new MeshAuthority({
       signer: SIGNER,
@@ -100,6 +106,7 @@ export class MeshWorld {
         card: { name: 'controller', runtime: 'node', incarnation: '1', machine: 'm', resources: { cpu: 4 }, labels: {}, isolations: [] },
         bundles,
         maxRelayed,
+        maxPeers,
         ...this.#common,
       },
       this.clock,
@@ -109,8 +116,13 @@ export class MeshWorld {
   }
 
   /** @param bundles gives code and assets digests, so that they travel. Without it all nodes have the same files */
-  static async make(delayMs: readonly [number, number] = [0, 0], bundles?: BundleDesk, maxRelayed?: number): Promise<MeshWorld> {
-    const world = new MeshWorld(delayMs, bundles, maxRelayed)
+  static async make(
+    delayMs: readonly [number, number] = [0, 0],
+    bundles?: BundleDesk,
+    maxRelayed?: number,
+    maxPeers?: number,
+  ): Promise<MeshWorld> {
+    const world = new MeshWorld(delayMs, bundles, maxRelayed, maxPeers)
     const options = { name: 'controller', http: undefined, fetchOptions: resolveHttpOptions({}), mesh: world.hub }
     const instance = await LocalInstance.start(options, world.#platform(world.host))
     await world.hub.open(
@@ -147,6 +159,7 @@ export class MeshWorld {
         claims,
         roles: options.roles,
         maxRelayed: options.maxRelayed,
+        maxPeers: options.maxPeers,
         card: {
           name,
           runtime: options.runtime ?? 'node',
