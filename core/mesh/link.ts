@@ -20,6 +20,8 @@ export const DEFAULT_MAX_MESSAGE_BYTES = 33_554_432
 /** PINGs go out this often, and nothing heard for {@link SILENCE_MS} ends the link. */
 const HEARTBEAT_MS = 1_000
 export const SILENCE_MS = 4_000
+/** Less than this may be lost in the fractions of a clock, which would stand still. */
+const LEAST_MS = 1
 
 /** Why a link is no more. */
 export interface LinkEnd {
@@ -325,7 +327,7 @@ export class Link {
     const payload = new Uint8Array(8)
     new DataView(payload.buffer).setFloat64(0, nowMs)
     this.#outbox.add(encodeFrame(FrameKind.PING, 0, payload))
-    this.#stopHeartbeat = this.#clock.after(Math.min(HEARTBEAT_MS, SILENCE_MS - silentMs), () => this.#beat())
+    this.#stopHeartbeat = this.#clock.after(Math.max(LEAST_MS, Math.min(HEARTBEAT_MS, SILENCE_MS - silentMs)), () => this.#beat())
   }
 
   #finish(end: LinkEnd): void {

@@ -423,7 +423,7 @@ export class MeshHub {
     peer.control.tell('revoked', this.#init.authority.revoked)
     if (this.#init.gateway !== undefined && member.roles.includes('gateway')) peer.control.tell('gateway', this.#init.gateway)
     peer.control.tell('bundles', this.#init.bundles?.listed(member.peerId) ?? [])
-    if (member.roles.includes('replica')) this.ledger.setNode(toNode(member.peerId, member.card, member))
+    if (member.roles.includes('replica') && !peer.isLeaving) this.ledger.setNode(toNode(member.peerId, member.card, member))
     this.#tellPeers()
     this.#log.info({ peer: member.peerId, name: member.card.name, roles: member.roles }, 'peer.joined')
     this.#onEvent({ kind: 'peer', peerId: member.peerId, name: member.card.name, state: 'joined' })

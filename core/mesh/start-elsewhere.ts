@@ -35,5 +35,7 @@ export async function startElsewhere(spec: ReplicaSpec, signal: AbortSignal, sea
     }
     signal.throwIfAborted()
     seams.placeAnew(spec.replicaId)
+    // Asking again would give the same answer, for ever.
+    if (seams.nodeOf(spec.replicaId) === nodeId) throw staying.reason
   }
 }

@@ -194,7 +194,25 @@ describe('Link', () => {
       .with.property('code', 'ERR_PEER_UNREACHABLE')
   })
 
-  it('notices a silent peer after five seconds, and not before', async () => {
+  it('notices a silent peer on the dot whatever the fractions of the clock, in a bounded number of looks', async () => {
+    const random = seededRandom(3)
+    for (let i = 0; i < 200; i++) {
+      const { link, clock, writes, feed } = lonely()
+      await clock.advance(random() * 3_000)
+      feed(encodeFrame(FrameKind.PING, 0, new Uint8Array(8)))
+      let looks = 0
+      const { after } = clock
+      clock.after = (delayMs, callback) => {
+        if (++looks > 20) throw new Error(`looked ${looks} times, ${delayMs} ms apart`)
+        return after.call(clock, delayMs, callback)
+      }
+      await clock.advance(SILENCE_MS + 1)
+      expect(link.isGone).to.equal(true)
+      expect(writes.length).to.be.below(20)
+    }
+  })
+
+  it('notices a silent peer after four seconds, and not before', async () => {
     const pair = await LinkPair.make()
     await pair.run(10_000)
     expect(pair.ends).to.deep.equal({})
