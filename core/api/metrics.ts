@@ -54,7 +54,7 @@ export interface MetricSource {
 export function prometheusText(source: MetricSource): string {
   const samples = new Map<MetricName, string[]>()
   const add = (name: MetricName, labels: Record<string, string | number>, value: number, suffix = ''): void => {
-    const text = `${name}${suffix}${labelText(labels)} ${value}`
+    const text = `${name}${suffix}{${labelText(labels)}} ${value}`
     const lines = samples.get(name)
     if (lines === undefined) samples.set(name, [text])
     else lines.push(text)
@@ -113,8 +113,9 @@ function addGate({ refused, bans, forbidden }: GateCounts, add: Add): void {
 }
 
 function labelText(labels: Record<string, string | number>): string {
-  const pairs = Object.entries(labels).map(
-    ([name, value]) => `${name}="${String(value).replace(/[\\"\n]/g, (character) => (character === '\n' ? '\\n' : `\\${character}`))}"`,
-  )
-  return pairs.length === 0 ? '' : `{${pairs.join(',')}}`
+  return Object.entries(labels)
+    .map(
+      ([name, value]) => `${name}="${String(value).replace(/[\\"\n]/g, (character) => (character === '\n' ? '\\n' : `\\${character}`))}"`,
+    )
+    .join(',')
 }
