@@ -7,6 +7,7 @@ import { BundleIntake, type BundleIntakeOptions, type BundleListing, type Bundle
 import { serveBundlePort } from './bundle-transfer.ts'
 import { FarLanes } from './far-lanes.ts'
 import { Gatekeeper } from './gatekeeper.ts'
+import type { Link } from './link.ts'
 import type { MeshCounts } from './mesh-hub.ts'
 import type { MessageCodec } from './message-codec.ts'
 import { CONTROL_PORT, INSTANCE_PORT, type OpenPeerControl, type PeerControl } from './peer-control.ts'
@@ -139,7 +140,9 @@ export class MeshPeer {
             clock,
             log,
           )
-    this.#relay = new Relay({ maxRelayed: init.maxRelayed ?? 0, linkTo: (id) => this.#links?.get(id)?.link })
+    // By its own links alone: a chain of relays could lead round in a ring.
+    const linkTo = (id: string): Link | undefined => (this.#links?.viaOf(id) === undefined ? this.#links?.get(id)?.link : undefined)
+    this.#relay = new Relay({ maxRelayed: init.maxRelayed ?? 0, linkTo })
     this.#room = new ReplicaRoom(
       {
         hosts: this.#intake?.over(init.hosts) ?? init.hosts,
@@ -456,7 +459,12 @@ export class MeshPeer {
     const peers = applyPeers(this.#peers, delta)
     if (peers === undefined) return this.#seat?.control.tell('peers-misfit', null)
     this.#peers = peers
-    const { entries } = peers
+    this.#followPeers()
+  }
+
+  /** Lanes and links as who is there now needs them. */
+  #followPeers(): void {
+    const { entries } = this.#peers
     const isRelay = (this.#init.maxRelayed ?? 0) > 0
     for (const { id, ready, relays } of entries) {
       const isController = id === this.#controllerId
@@ -474,7 +482,9 @@ export class MeshPeer {
     const name = this.#peers.entries.find((entry) => entry.id === id)?.name ?? id
     if (this.#links?.want(id) !== true) return this.#far.refuse(id, `peer ${name} is one too many to be connected to (mesh.maxPeers)`)
     this.#clock.after(COLD_MS, () => {
-      if (this.#links?.get(id) === undefined) this.#far.remove(id, `peer ${name} was not reached within ${COLD_MS} ms`)
+      // Of one that went meanwhile and is back nobody seeks a way: its next call does.
+      if (this.#links?.get(id) === undefined && this.#links?.isWanted(id) === true)
+        this.#far.remove(id, `peer ${name} was not reached within ${COLD_MS} ms`)
     })
   }
 

@@ -141,7 +141,7 @@ describe('processes that cannot dial each other', function () {
 
   async function relayedNow(): Promise<number> {
     const metrics = await (await fetch(`${client.http?.url}/-/metrics`)).text()
-    return Number(/shoal_mesh_relayed_open (\d)/.exec(metrics)?.[1])
+    return Number(/shoal_mesh_relayed_open\{\} (\d)/.exec(metrics)?.[1])
   }
 
   async function joinHost(listens: boolean): Promise<ChildProcess> {
