@@ -3,7 +3,8 @@ import { copyFile, link, mkdir, mkdtemp, open, readdir, rename, rm, writeFile } 
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { type BundleShelf, BundleStore, type BundleStoreOptions, toFileName } from '../core/mesh/index.ts'
+import { pipe } from 'it-pipe'
+import { type BundleShelf, BundleStore, type BundleStoreOptions, type Received, toFileName } from '../core/mesh/index.ts'
 import type { BlobRef } from '../core/replica/index.ts'
 import { isRunning } from './is-running.ts'
 
@@ -32,6 +33,29 @@ class FolderBundleShelf implements BundleShelf {
     const part = `${path}.${this.#writes++}.part`
     await writeFile(part, bytes, { mode: 0o600 })
     await rename(part, path)
+  }
+
+  /** Computes the digest while the bytes are written: what is long is never in memory as a whole. */
+  async receive(digest: string, parts: AsyncIterable<Uint8Array>, _mostBytes: number): Promise<Received> {
+    const path = join(await this.#open(), digest)
+    const part = `${path}.${this.#writes++}.part`
+    const hash = createHash('sha256')
+    let bytes = 0
+    const counted = async function* (source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+      for await (const piece of source) {
+        hash.update(piece)
+        bytes += piece.byteLength
+        yield piece
+      }
+    }
+    try {
+      await pipe(parts, counted, (source) => writeFile(part, source, { mode: 0o600 }))
+      const got = hash.digest('hex')
+      if (got === digest) await rename(part, path)
+      return { digest: got, bytes }
+    } finally {
+      await rm(part, { force: true })
+    }
   }
 
   async read(digest: string, start: number, end: number): Promise<Uint8Array> {

@@ -161,7 +161,10 @@ export interface JoinOptions {
   readonly name?: string
   /** For `placement.labels` of backends. @default none */
   readonly labels?: Readonly<Record<string, string>>
-  /** A gateway on this peer, for which the ticket must grant the role `gateway`. @default false */
+  /**
+   * A gateway on this peer, for which the ticket must grant the role `gateway`; false for none.
+   * @default one like the controller's where that has `http.everyNode` and the ticket grants the role, else none
+   */
   readonly http?: HttpOptions | false
   /**
    * What runs here: with `'verified'` code that came from the mesh and has the digest that its controllers list, with `'named'` only what `register` gave
@@ -205,7 +208,7 @@ export async function join(ticket: string, options: JoinOptions = {}): Promise<C
       roles: options.roles,
       labels: options.labels ?? {},
       mesh: options.mesh ?? {},
-      http: options.http === false ? undefined : options.http,
+      http: options.http,
       storage,
       named: code === 'named' ? await REGISTERED.whole() : undefined,
     },

@@ -2,12 +2,13 @@ import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { msgpackCodec } from '../core/adapters/codec/index.ts'
 import { type MeshKey, meshKey, peekClaims, verifySigned } from '../core/adapters/tickets/index.ts'
-import { ControlChannel, type InstancePlatform, LocalInstance, type PeerInstance, relayedText, servePeerClient } from '../core/api/index.ts'
+import { ControlChannel, type InstancePlatform, LocalInstance, type PeerInstance, servePeerClient } from '../core/api/index.ts'
 import { type Logger, nearestName, ServeError } from '../core/base/index.ts'
 import type { ResolvedHttpOptions } from '../core/gateway/index.ts'
 import { BundleDesk, ControllerGroup, type GroupEvent, MeshAuthority, MeshHub, type PeerTransport, TicketBook } from '../core/mesh/index.ts'
 import { bundleModule } from './bundle-module.ts'
 import { openBundleStore } from './bundle-shelf.ts'
+import { gatewayForPeers } from './gateway-for-peers.ts'
 import type { KeyPair } from './key-file.ts'
 import { LOOPBACK, type MeshListenOptions, openMeshTransport } from './mesh-libp2p.ts'
 import { type InstanceStorage, MeshStorage } from './mesh-storage.ts'
@@ -24,14 +25,16 @@ export interface MeshOptions {
    * megabyte of it. 0: none. @default 64 with `start`, 0 with `join`
    */
   readonly maxRelayed?: number
+  /** Other nodes that this one is connected to at once; one more is refused with `ERR_BACK_PRESSURE`. 1 or more. @default 120 */
+  readonly maxPeers?: number
 }
 
 /** TCP and WebSocket on free ports of every interface. */
 const LAN: readonly string[] = ['/ip4/0.0.0.0/tcp/0', '/ip4/0.0.0.0/tcp/0/ws']
 
-const MESH_OPTIONS = ['listen', 'announce', 'maxMessageBytes', 'maxRelayed'] as const
+const MESH_OPTIONS = ['listen', 'announce', 'maxMessageBytes', 'maxRelayed', 'maxPeers'] as const
 
-const LEAST = { maxMessageBytes: 65_536, maxRelayed: 0 } as const
+const LEAST = { maxMessageBytes: 65_536, maxRelayed: 0, maxPeers: 1 } as const
 
 /** What bounds the mesh of a node. */
 export type MeshLimits = Omit<MeshOptions, 'listen' | 'announce'>
@@ -62,17 +65,11 @@ export function resolveMeshOptions(given: boolean | 'lan' | MeshOptions, what = 
   return { listen, announce, ...limits }
 }
 
-/** A gateway whose metrics tell of the mesh as well. */
-function withMeshMetrics(platform: InstancePlatform, hub: MeshHub): InstancePlatform {
-  const { openGateway } = platform
-  if (openGateway === undefined) return platform
-  return {
-    ...platform,
-    openGateway: (source, ...more) => {
-      const metrics = async (): Promise<string> => `${await source.metrics?.()}${relayedText(hub.relayed)}`
-      return openGateway({ ...source, metrics }, ...more)
-    },
-  }
+export interface HubOptions {
+  readonly given: true | 'lan' | MeshOptions
+  readonly name: string
+  /** The gateway here; with `everyNode` peers open one like it. */
+  readonly http: ResolvedHttpOptions | undefined
 }
 
 export interface MeshStart {
@@ -91,11 +88,14 @@ export interface MeshStart {
 export async function startWithMesh(options: MeshStart, platform: InstancePlatform): Promise<LocalInstance | PeerInstance> {
   const { listen, announce, ...limits } = resolveMeshOptions(options.mesh)
   const kept = options.storage === undefined ? undefined : await MeshStorage.open(options.storage, true)
-  const transport = await listenAgain({ listen, announce }, kept, platform.log)
+  const transport = await listenAgain({ listen, announce, maxPeers: limits.maxPeers }, kept, platform.log)
   try {
     if (kept === undefined || kept.others.length === 0) return await found(options, { transport, kept, limits }, platform)
     const { standBy } = await import('./mesh-standby.ts')
-    return await standBy({ ...options, transport, kept, limits, labels: {}, named: undefined, entry: undefined }, platform)
+    return await standBy(
+      { ...options, http: options.http ?? false, transport, kept, limits, labels: {}, named: undefined, entry: undefined },
+      platform,
+    )
   } catch (error) {
     await transport.close()
     throw error
@@ -132,6 +132,7 @@ async function found(
       card: { name, runtime: 'node', incarnation: randomUUID(), resources, machine: hostname(), labels: {}, isolations: [] },
       codec: msgpackCodec(),
       ...limits,
+      gateway: gatewayForPeers(http),
       verify: verifySigned,
       openControl: (port, handlers) => new ControlChannel(port, handlers),
       epochMs,
@@ -155,7 +156,7 @@ async function found(
     )
   try {
     const init = { name, http, fetchOptions, store: group?.asStore(), mesh, onOpen }
-    const instance = await LocalInstance.start(init, withMeshMetrics(platform, mesh))
+    const instance = await LocalInstance.start(init, platform)
     mesh.noteChange()
     instance.atEnd(() => mesh.close())
     // Where another is there to take over, what runs elsewhere runs on.

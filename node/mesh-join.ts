@@ -19,7 +19,8 @@ export interface JoinMeshOptions {
   readonly roles: readonly MeshRole[] | undefined
   readonly labels: Readonly<Record<string, string>>
   readonly mesh: MeshOptions
-  readonly http: HttpOptions | undefined
+  /** False: none, whatever the controller wants. Undefined: what the controller wants. */
+  readonly http: HttpOptions | false | undefined
   /** Folder for the state of the mesh, for a peer with the role controller. */
   readonly storage: string | undefined
   /** Set: it takes no code from others and runs this, by backend. */
@@ -30,11 +31,11 @@ export interface JoinMeshOptions {
 export async function joinMesh(ticket: string, options: JoinMeshOptions, platform: InstancePlatform): Promise<PeerInstance> {
   const { name, labels, storage } = options
   const { listen, announce, ...limits } = resolveMeshOptions(options.mesh, 'join')
-  const http = options.http === undefined ? undefined : resolveHttpOptions(options.http)
-  const fetchOptions = http ?? resolveHttpOptions({})
+  const http = options.http === undefined || options.http === false ? options.http : resolveHttpOptions(options.http)
+  const fetchOptions = http === undefined || http === false ? resolveHttpOptions({}) : http
   const claims = await readTicket(ticket, verifySigned, peekClaims)
   const roles = rolesOf(claims, options)
-  if (http !== undefined && !(roles ?? claims.roles).includes('gateway')) {
+  if (typeof http === 'object' && !(roles ?? claims.roles).includes('gateway')) {
     throw new ServeError('ERR_FORBIDDEN', `join: the ticket grants ${claims.roles.join(', ')}; option http needs the role gateway`)
   }
   if (storage !== undefined) {
@@ -42,7 +43,7 @@ export async function joinMesh(ticket: string, options: JoinMeshOptions, platfor
     let transport: PeerTransport | undefined
     try {
       const kept = await MeshStorage.open({ folder: storage, store }, false)
-      transport = await listenAgain({ listen, announce }, kept, platform.log)
+      transport = await listenAgain({ listen, announce, maxPeers: limits.maxPeers }, kept, platform.log)
       const entry = { ticket, claims, roles: roles ?? claims.roles }
       const init = { name, http, fetchOptions, labels, named: options.named, transport, kept, limits, entry }
       return await standBy(init, platform)
@@ -55,7 +56,7 @@ export async function joinMesh(ticket: string, options: JoinMeshOptions, platfor
   const { clock, turns, random, log, resources } = platform
   const peer = new MeshPeer(
     {
-      transport: await openMeshTransport({ listen, announce }),
+      transport: await openMeshTransport({ listen, announce, maxPeers: limits.maxPeers }),
       ticket,
       claims,
       roles,

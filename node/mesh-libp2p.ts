@@ -6,18 +6,24 @@ import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
 import { Libp2pTransport, leanEncrypter } from '../core/adapters/libp2p/index.ts'
 import { ServeError } from '../core/base/index.ts'
+import { DEFAULT_MAX_PEERS } from '../core/mesh/index.ts'
 
 export interface MeshListenOptions {
   /** Multiaddrs to listen on; none for a peer that only dials. */
   readonly listen: readonly string[]
   /** Multiaddrs to tell others instead, for a peer behind a proxy or a NAT. @default those listened on */
   readonly announce?: readonly string[]
+  /** Peers that may be connected at once; libp2p itself takes a few more, so that it ends no connection of one. @default 120 */
+  readonly maxPeers?: number | undefined
   /** Identity of the peer. @default a new one */
   readonly privateKey?: PrivateKey
 }
 
 /** TCP and WebSocket on free ports of this machine. */
 export const LOOPBACK: readonly string[] = Object.freeze(['/ip4/127.0.0.1/tcp/0', '/ip4/127.0.0.1/tcp/0/ws'])
+
+/** Connections beside those of peers: in admission, and old ones that new ones replace. */
+const SPARE_CONNECTIONS = 60
 
 /**
  * A libp2p node with one protocol, no discovery and no identify, so that a stranger learns a peer id and nothing else. The numbers bound memory: the
@@ -44,7 +50,7 @@ export async function openMeshTransport(options: MeshListenOptions): Promise<Lib
       }),
     ],
     connectionManager: {
-      maxConnections: 128,
+      maxConnections: (options.maxPeers ?? DEFAULT_MAX_PEERS) + SPARE_CONNECTIONS,
       inboundConnectionThreshold: 100,
       maxIncomingPendingConnections: 50,
       inboundUpgradeTimeout: 5_000,

@@ -17,13 +17,15 @@ import {
 import type { ReplicaCode } from '../core/replica/index.ts'
 import { bundleModule } from './bundle-module.ts'
 import { openBundleStore } from './bundle-shelf.ts'
+import { gatewayForPeers } from './gateway-for-peers.ts'
 import type { KeyPair } from './key-file.ts'
 import { bookOf, type MeshLimits, toPair } from './mesh-hub.ts'
 import type { MeshStorage } from './mesh-storage.ts'
 
 export interface StandByOptions {
   readonly name: string
-  readonly http: ResolvedHttpOptions | undefined
+  /** False: none, whatever the controller wants. Undefined: what the controller wants. */
+  readonly http: ResolvedHttpOptions | false | undefined
   readonly fetchOptions: ResolvedHttpOptions
   readonly labels: Readonly<Record<string, string>>
   readonly named: ReadonlyMap<string, ReplicaCode> | undefined
@@ -54,6 +56,7 @@ export async function standBy(options: StandByOptions, platform: InstancePlatfor
   }
   const card = { name, runtime: 'node', incarnation: randomUUID(), resources, machine: hostname(), labels } as const
   const store = openBundleStore()
+  const gateway = gatewayForPeers(http === false ? undefined : http)
   const toAuthority = async (secret: unknown, group: ControllerGroup): Promise<MeshAuthority> => {
     const signer = await meshKey(secret as KeyPair)
     return new MeshAuthority({ signer, verify: verifySigned, peek: peekClaims, epochMs: common.epochMs, random, book: bookOf(group) })
@@ -65,7 +68,7 @@ export async function standBy(options: StandByOptions, platform: InstancePlatfor
     secret: kept.signer === undefined ? undefined : toPair(kept.signer),
     keepSecret: (secret) => kept.keepKey(toKeyPair(secret, claims.mesh)),
     toAuthority,
-    hub: { ...common, card: { ...card, isolations: [] }, bundles: new BundleDesk(store, { bundle: bundleModule, readBytes }) },
+    hub: { ...common, gateway, card: { ...card, isolations: [] }, bundles: new BundleDesk(store, { bundle: bundleModule, readBytes }) },
     fetchOptions,
     platform,
   })

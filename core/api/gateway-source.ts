@@ -1,7 +1,7 @@
 /** All of the gateway that an instance needs, in one place: it is loaded when there is something to answer over HTTP. */
 import type { Controller } from '../controller/index.ts'
 import { Gateway, type GatewaySource, gatewayFetch, RouteTable } from '../gateway/index.ts'
-import type { GateCounts, RelayCounts } from '../mesh/index.ts'
+import type { GateCounts, MeshCounts } from '../mesh/index.ts'
 import type { RoutingTable } from '../model/index.ts'
 import type { FetchGateway, InstanceOptions, InstancePlatform, InstanceStatus, OpenGateway } from './local-instance.ts'
 import { prometheusText } from './metrics.ts'
@@ -14,13 +14,11 @@ export interface GatewayBacking {
   /** The gateway that listens, if there is one; for metrics. */
   gateway(): OpenGateway | undefined
   /** For metrics. */
-  readonly mesh?: { readonly gateCounts: GateCounts } | undefined
-  /** What a peer passes on between others; for metrics. */
-  relayed?(): RelayCounts
+  readonly mesh?: { readonly gateCounts?: GateCounts; readonly counts: MeshCounts } | undefined
 }
 
 /** An instance as gateways see it; its table of routes is made anew only when the routing table has changed. */
-export function gatewaySourceOf({ controller, status, isReady, gateway, mesh, relayed }: GatewayBacking): GatewaySource {
+export function gatewaySourceOf({ controller, status, isReady, gateway, mesh }: GatewayBacking): GatewaySource {
   let routes = new RouteTable([])
   return {
     routes() {
@@ -38,7 +36,7 @@ export function gatewaySourceOf({ controller, status, isReady, gateway, mesh, re
         endpoints: controller.endpointStatus,
         answersByStatus: gateway()?.gateway?.answersByStatus() ?? new Map(),
         gate: mesh?.gateCounts,
-        relayed: relayed?.(),
+        mesh: mesh?.counts,
       }),
   }
 }

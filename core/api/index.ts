@@ -14,7 +14,6 @@ export {
   type NodeStatus,
   type OpenGateway,
 } from './local-instance.ts'
-export { relayedText } from './metrics.ts'
 export { PeerInstance, type PeerInstanceInit } from './peer-instance.ts'
 export { RegisteredCode } from './registered-code.ts'
 export { RemoteInstance, type RemotePlatform } from './remote-instance.ts'

@@ -13,7 +13,7 @@ import {
   type StateStore,
 } from '../controller/index.ts'
 import type { Gateway, GatewaySource, HttpMiddleware, ResolvedHttpOptions } from '../gateway/index.ts'
-import type { GateCounts, TicketOptions, TravellingParts } from '../mesh/index.ts'
+import type { GateCounts, MeshCounts, TicketOptions, TravellingParts } from '../mesh/index.ts'
 import {
   type App,
   type BackendConfig,
@@ -95,6 +95,8 @@ export interface InstanceMesh {
   readonly told: Pick<InstanceStatus, 'conflicts'>
   /** Who was not let in. */
   readonly gateCounts: GateCounts
+  /** What this node does for its mesh. */
+  readonly counts: MeshCounts
   hostsOver(local: ReadonlyMap<string, ReplicaHost>): ReadonlyMap<string, ReplicaHost>
   /** What of a backend travels, in the form in which peers can start it. Rejects with what cannot travel. */
   prepare(tag: string, parts: TravellingParts): Promise<TravellingParts>
@@ -121,6 +123,8 @@ export interface NodeStatus {
   readonly roles: readonly string[]
   readonly rttMs: number
   readonly resources: Resources
+  /** URL of its gateway, where a peer has one. */
+  readonly http?: string
 }
 
 /** A whole instance in this process: controller, router, hosts and, where asked for, a gateway. */

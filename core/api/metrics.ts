@@ -1,5 +1,5 @@
 import type { BackendStatus } from '../controller/index.ts'
-import type { GateCounts, RelayCounts } from '../mesh/index.ts'
+import type { GateCounts, MeshCounts } from '../mesh/index.ts'
 import type { BackendQueue, EndpointCounters } from '../router/index.ts'
 
 /** Bounds of the latency histogram in milliseconds. */
@@ -25,6 +25,8 @@ export const METRICS = Object.freeze({
   shoal_endpoint_shadows_dropped_total: ['counter', 'Copies dropped because the shadow had no room.'],
   shoal_endpoint_shadows_failed_total: ['counter', 'Copies that ended in an error.'],
   shoal_http_answers_total: ['counter', 'Answers of the gateway by status.'],
+  shoal_mesh_peers: ['gauge', 'Other nodes that this one is connected to.'],
+  shoal_mesh_peers_turned_away_total: ['counter', 'Peers turned away because there were mesh.maxPeers already.'],
   shoal_mesh_relayed_open: ['gauge', 'Connections between other peers that this node passes on at this moment.'],
   shoal_mesh_relayed_held_bytes: ['gauge', 'Bytes of them that were taken from one side and wait for the other.'],
   shoal_mesh_relayed_bytes_total: ['counter', 'Bytes passed on between other peers.'],
@@ -43,7 +45,7 @@ export interface MetricSource {
   readonly endpoints: Readonly<Record<string, EndpointCounters>>
   readonly answersByStatus: ReadonlyMap<number, number>
   /** Of a node in a mesh. */
-  readonly relayed?: RelayCounts | undefined
+  readonly mesh?: MeshCounts | undefined
   /** Of an instance that takes peers. */
   readonly gate?: GateCounts | undefined
 }
@@ -52,7 +54,7 @@ export interface MetricSource {
 export function prometheusText(source: MetricSource): string {
   const samples = new Map<MetricName, string[]>()
   const add = (name: MetricName, labels: Record<string, string | number>, value: number, suffix = ''): void => {
-    const text = `${name}${suffix}${labelText(labels)} ${value}`
+    const text = `${name}${suffix}{${labelText(labels)}} ${value}`
     const lines = samples.get(name)
     if (lines === undefined) samples.set(name, [text])
     else lines.push(text)
@@ -66,16 +68,11 @@ export function prometheusText(source: MetricSource): string {
     add('shoal_endpoint_shadows_failed_total', { endpoint }, counters.shadowsFailed)
   }
   for (const [status, answers] of source.answersByStatus) add('shoal_http_answers_total', { status }, answers)
-  if (source.relayed !== undefined) addRelayed(source.relayed, add)
+  if (source.mesh !== undefined) addMesh(source.mesh, add)
   if (source.gate !== undefined) addGate(source.gate, add)
   return [...samples]
     .map(([name, lines]) => `# HELP ${name} ${METRICS[name][1]}\n# TYPE ${name} ${METRICS[name][0]}\n${lines.join('\n')}\n`)
     .join('')
-}
-
-/** What a node of a mesh adds to the metrics of its instance. */
-export function relayedText(relayed: RelayCounts): string {
-  return prometheusText({ queues: new Map(), backends: {}, endpoints: {}, answersByStatus: new Map(), relayed })
 }
 
 type Add = (name: MetricName, labels: Record<string, string | number>, value: number, suffix?: string) => void
@@ -100,7 +97,9 @@ function addBackend(backend: string, queue: BackendQueue, status: BackendStatus 
   add('shoal_backend_call_duration_ms', { backend }, queue.latency.count, '_count')
 }
 
-function addRelayed({ open, heldBytes, passedBytes, refused }: RelayCounts, add: Add): void {
+function addMesh({ peers, turnedAway, relayed: { open, heldBytes, passedBytes, refused } }: MeshCounts, add: Add): void {
+  add('shoal_mesh_peers', {}, peers)
+  add('shoal_mesh_peers_turned_away_total', {}, turnedAway)
   add('shoal_mesh_relayed_open', {}, open)
   add('shoal_mesh_relayed_held_bytes', {}, heldBytes)
   add('shoal_mesh_relayed_bytes_total', {}, passedBytes)
@@ -114,8 +113,9 @@ function addGate({ refused, bans, forbidden }: GateCounts, add: Add): void {
 }
 
 function labelText(labels: Record<string, string | number>): string {
-  const pairs = Object.entries(labels).map(
-    ([name, value]) => `${name}="${String(value).replace(/[\\"\n]/g, (character) => (character === '\n' ? '\\n' : `\\${character}`))}"`,
-  )
-  return pairs.length === 0 ? '' : `{${pairs.join(',')}}`
+  return Object.entries(labels)
+    .map(
+      ([name, value]) => `${name}="${String(value).replace(/[\\"\n]/g, (character) => (character === '\n' ? '\\n' : `\\${character}`))}"`,
+    )
+    .join(',')
 }

@@ -1,6 +1,6 @@
 import { nearestName, ServeError, type Stop, Topic } from '../base/index.ts'
 import type { RolloutOptions, RolloutResult, ServeEvent } from '../controller/index.ts'
-import type { GatewaySource, ResolvedHttpOptions } from '../gateway/index.ts'
+import { type GatewaySource, type HttpOptions, type ResolvedHttpOptions, resolveHttpOptions } from '../gateway/index.ts'
 import { type Member, type MeshPeer, requireRole, type TicketOptions } from '../mesh/index.ts'
 import {
   type App,
@@ -21,8 +21,8 @@ import { RemoteInstance } from './remote-instance.ts'
 export interface PeerInstanceInit {
   readonly peer: MeshPeer
   readonly platform: InstancePlatform
-  /** A gateway on this peer; undefined for none. */
-  readonly http: ResolvedHttpOptions | undefined
+  /** A gateway on this peer; false for none, undefined for what the controller wants. */
+  readonly http: ResolvedHttpOptions | false | undefined
   /** For requests of `client.fetch` when there is no gateway. */
   readonly fetchOptions: ResolvedHttpOptions
 }
@@ -289,9 +289,29 @@ export class PeerInstance implements Instance {
 
   async #openGateway(): Promise<void> {
     const { http, platform } = this.#init
-    if (http === undefined) return
+    if (http === undefined) return this.#openWantedGateway()
+    if (http === false) return
     if (platform.openGateway === undefined) throw new ServeError('ERR_UNSUPPORTED', 'http: no socket can be opened here; use client.fetch')
-    this.#gateway = await platform.openGateway(await this.#openSource(), http, platform.random, platform.log)
+    this.#useGateway(await platform.openGateway(await this.#openSource(), http, platform.random, platform.log))
+  }
+
+  /** One like the controller's, on another port where that one is taken. Nobody here has asked for it, so it fails nothing. */
+  async #openWantedGateway(): Promise<void> {
+    const { openGateway, random, log } = this.#init.platform
+    const wanted = this.#peer.gatewayWanted
+    if (wanted === undefined || openGateway === undefined) return
+    try {
+      const options = resolveHttpOptions(wanted as HttpOptions)
+      const open = async (port: number): Promise<OpenGateway> => openGateway(await this.#openSource(), { ...options, port }, random, log)
+      this.#useGateway(await open(options.port).catch((error: unknown) => (options.port === 0 ? Promise.reject(error) : open(0))))
+    } catch (error) {
+      log.warn({ reason: String(error) }, 'gateway.failed')
+    }
+  }
+
+  #useGateway(gateway: OpenGateway): void {
+    this.#gateway = gateway
+    this.#peer.noteGateway(gateway.url)
   }
 
   async #openDirectGateway(): Promise<FetchGateway> {
@@ -316,7 +336,7 @@ export class PeerInstance implements Instance {
       status: () => this.status(),
       isReady: () => peer.table.version > 0,
       gateway: () => this.#gateway,
-      relayed: () => peer.relayed,
+      mesh: peer,
     })
   }
 }

@@ -26,7 +26,7 @@ export interface HttpOptions {
   readonly exposeStacks?: boolean
   /** Status of `ERR_BACK_PRESSURE`: 503 or 429. @default 503 */
   readonly overloadStatus?: number
-  /** True: each Node peer that joins opens a gateway too. @default false */
+  /** True: each Node peer whose ticket grants the role `gateway` opens one too, with these options but `adminToken`; not with `tls` or `middlewares`. @default false */
   readonly everyNode?: boolean
   /** PEM texts; with them the gateway speaks HTTPS. @default none */
   readonly tls?: { readonly key: string; readonly cert: string }

@@ -80,6 +80,8 @@ export interface GateOptions extends AdmissionOptions {
   readonly isRevoked: (ticketId: string) => boolean
   /** Throws where the mesh is not led from here, for a member that wants to be led. @default it is */
   readonly requireLeading?: () => void
+  /** Throws when no more peers are taken; asked before a ticket is redeemed. */
+  readonly requireRoom?: (peerId: string) => void
   /** Redeems a ticket and makes a credential; missing where tickets cannot be redeemed. */
   readonly redeem?: (ticket: string, peerId: string, wantedRoles: readonly string[] | undefined) => Promise<Issued>
   /** Judges how old a credential may be and makes a new one; missing where none is made, and one that has ended is refused. */
@@ -96,6 +98,7 @@ export async function admit(connection: PeerConnection, options: GateOptions, cl
   const talk = new Talk(connection, false, options, clock, turns)
   try {
     const hello = await talk.next('hello')
+    options.requireRoom?.(connection.peerId)
     const { claims, token } = await judge(hello, connection.peerId, options)
     // A stranger does not even hear which version is spoken here.
     if (hello.protocol !== MESH_PROTOCOL_VERSION) throw otherVersion(hello.protocol)

@@ -33,8 +33,8 @@ export interface BundleIntakeOptions {
 
 /** What a node must give for fetching. */
 export interface IntakeSeams {
-  /** Linked peers that may have it, the best first. */
-  readonly sources: (holders: readonly string[]) => readonly BundleSource[]
+  /** Peers that may have it, the best first, each with a link. */
+  readonly sources: (holders: readonly string[]) => Promise<readonly BundleSource[]>
   readonly onRefused: (refusal: BundleRefusal) => void
 }
 
@@ -191,10 +191,9 @@ export class BundleIntake {
   async #fetch(blob: BlobRef): Promise<void> {
     const holders = this.#listed.get(blob.digest) ?? []
     let failure: unknown
-    for (const { peerId, link } of this.#seams.sources(holders)) {
+    for (const { peerId, link } of await this.#seams.sources(holders)) {
       try {
-        const bytes = await fetchBundle(link, blob, this.#clock)
-        await this.store.accept(blob, bytes)
+        await this.store.accept(blob, fetchBundle(link, blob, this.#clock))
         return
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error)

@@ -1,8 +1,16 @@
 import type { BlobRef } from '../replica/index.ts'
 
+/** SHA-256 of bytes in 64 hexadecimal digits; the platform's. */
+export type Sha256 = (bytes: Uint8Array) => Promise<string>
+
 /** Where the bytes of a {@link BundleStore} lie. It is told of verified bytes only, and keeps no count of them. */
 export interface BundleShelf {
   put(digest: string, bytes: Uint8Array): Promise<void>
+  /**
+   * Takes bytes of which nobody knows yet what they are, and keeps them under `digest` if that is their digest, else not at all. Never more than
+   * `mostBytes` are taken in. @returns what they are
+   */
+  receive(digest: string, parts: AsyncIterable<Uint8Array>, mostBytes: number): Promise<Received>
   /** The bytes from `start` up to, but without, `end`. */
   read(digest: string, start: number, end: number): Promise<Uint8Array>
   /** An URL under which replicas of this node can import it, or read it, until it is removed; with `beside` under their names in the same folder. */
@@ -12,14 +20,35 @@ export interface BundleShelf {
   close(): Promise<void>
 }
 
+/** What bytes turned out to be. */
+export interface Received {
+  readonly digest: string
+  readonly bytes: number
+}
+
 /** A shelf in memory. */
 export class MemoryBundleShelf implements BundleShelf {
   readonly #bytes = new Map<string, Uint8Array>()
   readonly #toUrl: (blob: BlobRef, bytes: Uint8Array) => string
+  readonly #sha256: Sha256
 
   /** @param toUrl the platform's way to give bytes an URL */
-  constructor(toUrl: (blob: BlobRef, bytes: Uint8Array) => string) {
+  constructor(toUrl: (blob: BlobRef, bytes: Uint8Array) => string, sha256: Sha256) {
     this.#toUrl = toUrl
+    this.#sha256 = sha256
+  }
+
+  async receive(digest: string, parts: AsyncIterable<Uint8Array>, mostBytes: number): Promise<Received> {
+    const whole = new Uint8Array(mostBytes)
+    let size = 0
+    for await (const part of parts) {
+      whole.set(part, size)
+      size += part.byteLength
+    }
+    const bytes = whole.subarray(0, size)
+    const got = await this.#sha256(bytes)
+    if (got === digest) this.#bytes.set(digest, bytes)
+    return { digest: got, bytes: size }
   }
 
   async put(digest: string, bytes: Uint8Array): Promise<void> {

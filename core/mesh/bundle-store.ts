@@ -1,9 +1,6 @@
 import { ServeError, type Stop } from '../base/index.ts'
 import type { BlobRef } from '../replica/index.ts'
-import type { BundleShelf } from './bundle-shelf.ts'
-
-/** SHA-256 of bytes in 64 hexadecimal digits; the platform's. */
-export type Sha256 = (bytes: Uint8Array) => Promise<string>
+import type { BundleShelf, Sha256 } from './bundle-shelf.ts'
 
 export interface BundleStoreOptions {
   /** Longest bundle or asset in bytes. @default 1073741824 */
@@ -60,16 +57,17 @@ export class BundleStore {
   }
 
   /** Takes bytes that came from another node. `ERR_BUNDLE_MISMATCH` when they are not what they were said to be; nothing is kept then. */
-  async accept(blob: BlobRef, bytes: Uint8Array): Promise<void> {
-    const digest = await this.#sha256(bytes)
-    if (digest !== blob.digest || bytes.byteLength !== blob.bytes) {
+  async accept(blob: BlobRef, parts: AsyncIterable<Uint8Array>): Promise<void> {
+    await this.#makeRoom(blob.name, blob.bytes)
+    const got = await this.#shelf.receive(blob.digest, parts, blob.bytes)
+    if (got.digest !== blob.digest || got.bytes !== blob.bytes) {
       throw new ServeError(
         'ERR_BUNDLE_MISMATCH',
-        `${blob.name} is listed with the digest ${blob.digest} and ${blob.bytes} bytes; what came has ${digest} and ${bytes.byteLength}`,
-        { details: { listed: blob.digest, got: digest } },
+        `${blob.name} is listed with the digest ${blob.digest} and ${blob.bytes} bytes; what came has ${got.digest} and ${got.bytes}`,
+        { details: { listed: blob.digest, got: got.digest } },
       )
     }
-    await this.#put(blob.name, digest, bytes)
+    this.#note(blob.digest, blob.bytes)
   }
 
   /** The bytes from `start` up to, but without, `end`. Ask `has` first. */
@@ -115,9 +113,13 @@ export class BundleStore {
     if (this.#sizes.has(digest)) return this.#touch(digest)
     await this.#makeRoom(what, bytes.byteLength)
     await this.#shelf.put(digest, bytes)
+    this.#note(digest, bytes.byteLength)
+  }
+
+  #note(digest: string, bytes: number): void {
     if (this.#sizes.has(digest)) return
-    this.#sizes.set(digest, bytes.byteLength)
-    this.#bytes += bytes.byteLength
+    this.#sizes.set(digest, bytes)
+    this.#bytes += bytes
   }
 
   async #makeRoom(what: string, bytes: number): Promise<void> {

@@ -76,45 +76,60 @@ async function send(port: VirtualPort, digest: string, store: BundleStore): Prom
 }
 
 /**
- * Fetches the bytes of a blob over a link; they are not verified yet. Rejects with `ERR_PEER_UNREACHABLE` when the link ends, the other side refuses or
+ * Fetches the bytes of a blob over a link, as fast as its parts are taken; they are not verified yet. Throws with `ERR_PEER_UNREACHABLE` when the link ends, the other side refuses or
  * nothing comes for {@link BUNDLE_IDLE_MS}, with `ERR_BUNDLE_MISMATCH` when it is of another length, and with what the other side says.
  */
-export function fetchBundle(link: Link, blob: BlobRef, clock: Clock): Promise<Uint8Array> {
-  return new Promise((resolve, reject) => {
-    const port = link.openPort(BUNDLE_PORT + blob.digest)
-    const whole = new Uint8Array(blob.bytes)
-    let at = 0
-    let stopTimer: Stop = () => {}
-    const finish = (settle: () => void): void => {
-      stopTimer()
-      settle()
-      port.close()
-    }
-    const fail = (error: unknown): void => finish(() => reject(error))
-    const wait = (): void => {
-      stopTimer()
-      stopTimer = clock.after(BUNDLE_IDLE_MS, () =>
-        fail(
-          new ServeError('ERR_PEER_UNREACHABLE', `${blob.name}: nothing came for ${BUNDLE_IDLE_MS} ms, after ${at} of ${blob.bytes} bytes`),
-        ),
-      )
-    }
-    port.onClosed((reason) => fail(new ServeError('ERR_PEER_UNREACHABLE', `${blob.name} could not be fetched: ${reason}`)))
-    port.listen(([kind, value]) => {
-      wait()
-      if (kind === NONE) return fail(fromErrorEnvelope(value as ErrorEnvelope))
-      if (kind === HEAD) {
-        if (value !== blob.bytes) return fail(otherLength(blob, value))
-        return at === blob.bytes ? finish(() => resolve(whole)) : undefined
-      }
-      if (kind !== PART || !(value instanceof Uint8Array) || at + value.byteLength > blob.bytes) return fail(otherLength(blob, 'more'))
-      whole.set(value, at)
-      at += value.byteLength
-      if (at === blob.bytes) return finish(() => resolve(whole))
-      port.post([MORE])
-    })
+export async function* fetchBundle(link: Link, blob: BlobRef, clock: Clock): AsyncGenerator<Uint8Array> {
+  const port = link.openPort(BUNDLE_PORT + blob.digest)
+  const came: Uint8Array[] = []
+  let at = 0
+  let hasHead = false
+  let failure: unknown
+  let stopTimer: Stop = () => {}
+  let wake = (): void => {}
+  const fail = (error: unknown): void => {
+    failure ??= error
+    wake()
+  }
+  const wait = (): void => {
+    stopTimer()
+    const late = `${blob.name}: nothing came for ${BUNDLE_IDLE_MS} ms, after ${at} of ${blob.bytes} bytes`
+    stopTimer = clock.after(BUNDLE_IDLE_MS, () => fail(new ServeError('ERR_PEER_UNREACHABLE', late)))
+  }
+  port.onClosed((reason) => fail(new ServeError('ERR_PEER_UNREACHABLE', `${blob.name} could not be fetched: ${reason}`)))
+  port.listen(([kind, value]) => {
     wait()
+    if (kind === NONE) return fail(fromErrorEnvelope(value as ErrorEnvelope))
+    if (kind === HEAD) {
+      if (value !== blob.bytes) return fail(otherLength(blob, value))
+      hasHead = true
+    } else {
+      if (kind !== PART || !(value instanceof Uint8Array) || at + value.byteLength > blob.bytes) return fail(otherLength(blob, 'more'))
+      at += value.byteLength
+      came.push(value)
+    }
+    wake()
   })
+  wait()
+  try {
+    for (;;) {
+      const part = came.shift()
+      if (part !== undefined) {
+        yield part
+        // Asked for when this one was taken, so that no more than a few parts lie here.
+        port.post([MORE])
+      } else if (hasHead && at === blob.bytes) return
+      else if (failure !== undefined) throw failure
+      else {
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
+      }
+    }
+  } finally {
+    stopTimer()
+    port.close()
+  }
 }
 
 const otherLength = (blob: BlobRef, bytes: unknown): ServeError =>

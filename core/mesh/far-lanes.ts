@@ -1,74 +1,155 @@
 import type { Clock } from '../base/index.ts'
-import { CallLane } from '../replica/index.ts'
+import { CallLane, type CallPort } from '../replica/index.ts'
 import type { BackendQueue } from '../router/index.ts'
+import { LazyPort } from './lazy-port.ts'
 import type { Link } from './link.ts'
 import { BACKEND_PORT } from './peer-control.ts'
+import type { VirtualPort } from './virtual-port.ts'
 
 /** Window of a lane until its queue sets it. */
 const FIRST_WINDOW = 1
 
+interface FarLane {
+  readonly lane: CallLane
+  /** Set while its node is not linked. */
+  readonly lazy: LazyPort | undefined
+}
+
+interface FarNode {
+  readonly link: Link | undefined
+  /** No way there was found; it has no lanes until there is a link. */
+  readonly isOut: boolean
+  ready: Readonly<Record<string, number>>
+  readonly lanes: Map<string, FarLane[]>
+}
+
 /**
  * Lanes to the replicas of other nodes: as many to a node as it has ready replicas of a backend, so that the queue counts its slots right. All of a
- * node lead to the one queue there, which gives each call to any of its replicas.
+ * node lead to the one queue there, which gives each call to any of its replicas. A node to which there is no link has lanes too; the first call in one of
+ * them asks for the link.
  */
 export class FarLanes {
   readonly #queues: ReadonlyMap<string, BackendQueue>
+  readonly #onNeeded: (nodeId: string) => void
   readonly #clock: Clock
-  readonly #nodes = new Map<
-    string,
-    { readonly link: Link; ready: Readonly<Record<string, number>>; readonly lanes: Map<string, CallLane[]> }
-  >()
+  readonly #nodes = new Map<string, FarNode>()
 
-  /** @param queues by tag; kept up to date by its owner, who calls `refresh` then */
-  constructor(queues: ReadonlyMap<string, BackendQueue>, clock: Clock) {
+  /**
+   * @param queues by tag; kept up to date by its owner, who calls `refresh` then
+   * @param onNeeded a call waits for a link to that node; answered by `set` with the link, or by `remove`
+   */
+  constructor(queues: ReadonlyMap<string, BackendQueue>, onNeeded: (nodeId: string) => void, clock: Clock) {
     this.#queues = queues
+    this.#onNeeded = onNeeded
     this.#clock = clock
   }
 
-  /** What a node has ready, and the link to it. */
-  set(nodeId: string, link: Link, ready: Readonly<Record<string, number>>): void {
+  /** What a node has ready, and the link to it, if there is one. */
+  set(nodeId: string, link: Link | undefined, ready: Readonly<Record<string, number>>): void {
     const known = this.#nodes.get(nodeId)
-    if (known?.link === link) known.ready = ready
+    if (known !== undefined && (link === undefined || known.link === link)) known.ready = ready
     else {
-      // What the lanes of another link hold is answered there first.
-      for (const [tag, lanes] of known?.lanes ?? []) for (const lane of lanes.splice(0)) this.#retire(this.#queues.get(tag), lane)
-      this.#nodes.set(nodeId, { link, ready, lanes: new Map() })
+      const lanes = known?.link === undefined ? this.#linked(nodeId, link, known) : this.#retired(known)
+      this.#nodes.set(nodeId, { link, isOut: false, ready, lanes })
     }
     this.refresh()
   }
 
-  /** The node is gone: calls in its lanes are told or go elsewhere. */
+  /** There is no way to the node, or it is not there any more: calls in its lanes are told or go elsewhere. It has none until a link is set. */
   remove(nodeId: string, reason: string): void {
     const node = this.#nodes.get(nodeId)
-    this.#nodes.delete(nodeId)
-    for (const [tag, lanes] of node?.lanes ?? []) for (const lane of lanes.splice(0)) this.#queues.get(tag)?.removeLane(lane, reason, false)
+    if (node === undefined) return
+    this.#nodes.set(nodeId, { link: undefined, isOut: true, ready: node.ready, lanes: new Map() })
+    for (const [tag, lanes] of node.lanes) {
+      for (const { lane, lazy } of lanes.splice(0)) {
+        lazy?.refuse(reason)
+        this.#queues.get(tag)?.removeLane(lane, reason, false)
+      }
+    }
+  }
+
+  /** Nobody seeks a way to the node any more: the next call does. */
+  revive(nodeId: string): void {
+    const node = this.#nodes.get(nodeId)
+    if (node === undefined || !node.isOut) return
+    this.#nodes.set(nodeId, { ...node, isOut: false })
+    this.refresh()
+  }
+
+  /** No link to the node can be had now: calls that wait for one go elsewhere, later ones may ask again. */
+  refuse(nodeId: string, reason: string): void {
+    for (const lanes of this.#nodes.get(nodeId)?.lanes.values() ?? []) for (const { lazy } of lanes) lazy?.refuse(reason)
+  }
+
+  /** Calls in all lanes are told. */
+  close(reason: string): void {
+    for (const nodeId of [...this.#nodes.keys()]) this.remove(nodeId, reason)
+    this.#nodes.clear()
+  }
+
+  /** Forgets nodes that are not listed any more. */
+  retain(isListed: (nodeId: string) => boolean): void {
+    for (const [nodeId, { link }] of this.#nodes) {
+      if (isListed(nodeId) || link !== undefined) continue
+      this.remove(nodeId, `peer ${nodeId} is gone`)
+      this.#nodes.delete(nodeId)
+    }
   }
 
   /** Makes the lanes as the nodes and the queues are now. */
   refresh(): void {
-    for (const [nodeId, { link, ready, lanes }] of this.#nodes) {
-      if (link.isGone) continue
+    for (const [nodeId, { link, isOut, ready, lanes }] of this.#nodes) {
+      if (isOut || link?.isGone === true) continue
       for (const tag of new Set([...Object.keys(ready), ...lanes.keys()])) {
         const queue = this.#queues.get(tag)
         const list = lanes.get(tag) ?? []
         lanes.set(tag, list)
         const wanted = queue === undefined ? 0 : (ready[tag] ?? 0)
         while (list.length < wanted && queue !== undefined) this.#open(nodeId, link, tag, queue, list)
-        for (const lane of list.splice(wanted)) this.#retire(queue, lane)
+        for (const { lane } of list.splice(wanted)) this.#retire(queue, lane)
       }
     }
   }
 
-  #open(nodeId: string, link: Link, tag: string, queue: BackendQueue, list: CallLane[]): void {
-    const port = link.openPort(BACKEND_PORT + tag)
-    const lane = new CallLane({ port, owner: queue, window: FIRST_WINDOW, isRemote: true }, this.#clock)
-    list.push(lane)
-    queue.addLane(lane)
+  #open(nodeId: string, link: Link | undefined, tag: string, owner: BackendQueue, list: FarLane[]): void {
+    const lazy = link === undefined ? new LazyPort(() => this.#onNeeded(nodeId)) : undefined
+    const port: CallPort | undefined = lazy ?? link?.openPort(BACKEND_PORT + tag)
+    if (port === undefined) return
+    const lane = new CallLane({ port, owner, window: FIRST_WINDOW, isRemote: true }, this.#clock)
+    list.push({ lane, lazy })
+    owner.addLane(lane)
+    if (lazy === undefined) this.#watch(nodeId, port as VirtualPort, lane, owner, list)
+  }
+
+  #watch(nodeId: string, port: VirtualPort, lane: CallLane, queue: BackendQueue | undefined, list: FarLane[]): void {
     port.onClosed((reason) => {
-      const at = list.indexOf(lane)
+      const at = list.findIndex((one) => one.lane === lane)
       if (at >= 0) list.splice(at, 1)
-      queue.removeLane(lane, `peer ${nodeId} is out of reach (${reason})`, false)
+      queue?.removeLane(lane, `peer ${nodeId} is out of reach (${reason})`, false)
     })
+  }
+
+  /** The lanes of a node that had no link, with the ports of the one it has now. */
+  #linked(nodeId: string, link: Link | undefined, node: FarNode | undefined): Map<string, FarLane[]> {
+    const all = new Map<string, FarLane[]>()
+    for (const [tag, lanes] of node?.lanes ?? []) {
+      const list: FarLane[] = []
+      all.set(tag, list)
+      for (const { lane, lazy } of lanes) {
+        const port = link?.openPort(BACKEND_PORT + tag)
+        if (port === undefined) continue
+        list.push({ lane, lazy: undefined })
+        this.#watch(nodeId, port, lane, this.#queues.get(tag), list)
+        lazy?.use(port)
+      }
+    }
+    return all
+  }
+
+  /** What the lanes of another link hold is answered there first. */
+  #retired({ lanes }: FarNode): Map<string, FarLane[]> {
+    for (const [tag, list] of lanes) for (const { lane } of list.splice(0)) this.#retire(this.#queues.get(tag), lane)
+    return new Map()
   }
 
   /** Takes no more for it; what it holds is answered first. */

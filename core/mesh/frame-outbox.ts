@@ -7,6 +7,11 @@ import type { Fragment, VirtualPort } from './virtual-port.ts'
 const WRITE_BYTES = 131_072
 /** Small frames that may wait for a peer that asks and does not read. */
 const MAX_URGENT = 10_000
+/**
+ * Ports that may be in the midst of a message longer than their window. More would have more under way than a stream of the transport takes at once, and
+ * small frames would wait behind it.
+ */
+const MAX_LARGE = 1
 /** Four bytes that tell the length of a message in parts. */
 const TOTAL_BYTES = 4
 
@@ -27,8 +32,8 @@ interface Piece {
 }
 
 /**
- * The order in which a link sends: small frames first, then a part of each port in turn, so that a large message holds up its own port alone. What comes
- * in one turn leaves as one write, and no more than the channel takes.
+ * The order in which a link sends: small frames first, then a part of each port in turn, so that a large message holds up its own port alone, and others
+ * longer than a window. What comes in one turn leaves as one write, and no more than the channel takes.
  */
 export class FrameOutbox {
   readonly #init: FrameOutboxInit
@@ -36,6 +41,9 @@ export class FrameOutbox {
   #urgent: Uint8Array[] = []
   /** Ports with something to send, in turn. */
   #sending: VirtualPort[] = []
+  /** Ports in the midst of a message longer than their window, and of those the ones that have sent nothing of it since the last `tick`. */
+  readonly #large = new Set<VirtualPort>()
+  readonly #heldUp = new Set<VirtualPort>()
   #waitingBytes = 0
   #armed = false
   #isClosed = false
@@ -82,6 +90,21 @@ export class FrameOutbox {
     }
   }
 
+  /** Called once a second: a long message that the other side does not take holds up no other one for longer. */
+  tick(): void {
+    for (const port of this.#large) {
+      if (this.#heldUp.has(port)) this.#large.delete(port)
+      else this.#heldUp.add(port)
+    }
+    if (this.#sending.length > 0) this.#schedule()
+  }
+
+  /** A port sends nothing more. */
+  forget(port: VirtualPort): void {
+    if (this.#large.delete(port) && this.#sending.length > 0) this.#schedule()
+    this.#heldUp.delete(port)
+  }
+
   /** Nothing leaves any more. */
   close(): void {
     this.#isClosed = true
@@ -102,7 +125,11 @@ export class FrameOutbox {
   #gather(): Uint8Array | undefined {
     const pieces: Piece[] = this.#urgent.splice(0).map((bytes) => ({ port: undefined, fragment: undefined, bytes }))
     let size = pieces.reduce((sum, { bytes }) => sum + bytes.byteLength, 0)
-    while (this.#sending.length > 0 && size < WRITE_BYTES) size += this.#takeRound(pieces, WRITE_BYTES - size)
+    while (this.#sending.length > 0 && size < WRITE_BYTES) {
+      const added = this.#takeRound(pieces, WRITE_BYTES - size)
+      if (added === 0) break
+      size += added
+    }
     return size === 0 ? undefined : flatten(pieces, size)
   }
 
@@ -111,12 +138,15 @@ export class FrameOutbox {
     let size = 0
     const again: VirtualPort[] = []
     for (const port of this.#sending) {
-      if (size >= room) {
+      if (size >= room || (port.largeAt === 'begin' && this.#large.size >= MAX_LARGE)) {
         again.push(port)
         continue
       }
       const fragment = port.canSend ? port.takeFragment() : undefined
       if (fragment !== undefined) {
+        this.#heldUp.delete(port)
+        if (port.largeAt === 'midst') this.#large.add(port)
+        else this.#large.delete(port)
         pieces.push({ port, fragment, bytes: fragment.bytes })
         size += FRAME_HEAD_BYTES + (fragment.total === undefined ? 0 : TOTAL_BYTES) + fragment.bytes.byteLength
         this.#waitingBytes -= fragment.bytes.byteLength

@@ -17,8 +17,8 @@ export { BAN_AFTER, BAN_FIRST_MS, BAN_MOST_MS, BanList } from './ban-list.ts'
 export { BundleDesk, type BundleMaker, type MadeBundle } from './bundle-desk.ts'
 export { BundleIntake, type BundleIntakeOptions, type BundleListing, type BundleRefusal, type BundleSource } from './bundle-intake.ts'
 export type { TravellingParts } from './bundle-parts.ts'
-export { type BundleShelf, MemoryBundleShelf } from './bundle-shelf.ts'
-export { BundleStore, type BundleStoreOptions, type Sha256, toFileName } from './bundle-store.ts'
+export { type BundleShelf, MemoryBundleShelf, type Received, type Sha256 } from './bundle-shelf.ts'
+export { BundleStore, type BundleStoreOptions, toFileName } from './bundle-store.ts'
 export { BUNDLE_IDLE_MS, BUNDLE_PART_BYTES, BUNDLE_PORT, fetchBundle, serveBundlePort } from './bundle-transfer.ts'
 export {
   ControllerGroup,
@@ -42,10 +42,10 @@ export {
   type HubController,
   type LodgingPeer,
   type MemberAccess,
+  type MeshCounts,
   MeshHub,
   type MeshHubInit,
   type OnInstancePort,
-  type PeerEntry,
   type PeerEvent,
   type PeerStatus,
 } from './mesh-hub.ts'
@@ -53,6 +53,8 @@ export { MeshLedger } from './mesh-ledger.ts'
 export { type ControllerAddress, MeshPeer, type MeshPeerInit, type StandbyEnd } from './mesh-peer.ts'
 export type { MessageCodec } from './message-codec.ts'
 export { CONTROL_PORT, INSTANCE_PORT, type OpenPeerControl, type PeerControl, type PeerControlHandlers } from './peer-control.ts'
+export { DEFAULT_MAX_PEERS } from './peer-links.ts'
+export { applyPeers, type PeerEntry, PeerList, type PeersDelta } from './peer-list.ts'
 export type { ByteChannel, ChannelEnds, ChannelReader, PeerConnection, PeerTransport } from './peer-transport.ts'
 export { PortChannel } from './port-channel.ts'
 export {

@@ -20,6 +20,8 @@ export const DEFAULT_MAX_MESSAGE_BYTES = 33_554_432
 /** PINGs go out this often, and nothing heard for {@link SILENCE_MS} ends the link. */
 const HEARTBEAT_MS = 1_000
 export const SILENCE_MS = 4_000
+/** Less than this may be lost in the fractions of a clock, which would stand still. */
+const LEAST_MS = 1
 
 /** Why a link is no more. */
 export interface LinkEnd {
@@ -260,7 +262,8 @@ export class Link {
     if (kind === FrameKind.DATA) return port.take(flags, payload)
     if (kind === FrameKind.CLOSE) {
       this.#ports.delete(channel)
-      return port.end(decodeText(payload))
+      port.end(decodeText(payload))
+      return this.#outbox.forget(port)
     }
     if (payload.byteLength !== 4) throw new ServeError('ERR_BAD_REQUEST', `a peer granted room in ${payload.byteLength} bytes`)
     port.addCredit(new DataView(payload.buffer, payload.byteOffset, 4).getUint32(0))
@@ -306,6 +309,7 @@ export class Link {
 
   #closeWith(port: VirtualPort, reason: string): void {
     if (!this.#ports.delete(port.id)) return
+    this.#outbox.forget(port)
     this.#outbox.add(encodeFrame(FrameKind.CLOSE, port.id, encodeText(reason, MAX_NAME_BYTES)))
   }
 
@@ -317,12 +321,13 @@ export class Link {
     this.#beatAtMs = nowMs
     const silentMs = nowMs - this.#heardAtMs
     if (silentMs >= SILENCE_MS) return this.abort(`nothing was heard for ${Math.round(silentMs)} ms`)
+    this.#outbox.tick()
     const retiring = this.#retiring
     if (retiring !== undefined && (this.#ports.size === 0 || nowMs >= retiring.atMs)) return this.close(retiring.reason)
     const payload = new Uint8Array(8)
     new DataView(payload.buffer).setFloat64(0, nowMs)
     this.#outbox.add(encodeFrame(FrameKind.PING, 0, payload))
-    this.#stopHeartbeat = this.#clock.after(Math.min(HEARTBEAT_MS, SILENCE_MS - silentMs), () => this.#beat())
+    this.#stopHeartbeat = this.#clock.after(Math.max(LEAST_MS, Math.min(HEARTBEAT_MS, SILENCE_MS - silentMs)), () => this.#beat())
   }
 
   #finish(end: LinkEnd): void {

@@ -19,6 +19,8 @@ import { MeshLedger } from './mesh-ledger.ts'
 import type { ControllerAddress } from './mesh-peer.ts'
 import type { MessageCodec } from './message-codec.ts'
 import { CONTROL_PORT, INSTANCE_PORT, type OpenPeerControl, type PeerControl } from './peer-control.ts'
+import { DEFAULT_MAX_PEERS } from './peer-links.ts'
+import { type PeerEntry, PeerList } from './peer-list.ts'
 import type { PeerConnection, PeerTransport } from './peer-transport.ts'
 import { DEFAULT_MAX_RELAYED, Relay, type RelayCounts } from './relay.ts'
 import { nodeGone, RemoteHost } from './remote-host.ts'
@@ -26,6 +28,7 @@ import { markText } from './replica-mark.ts'
 import { type MeshRole, requireRole } from './roles.ts'
 import { BackendDoor, type BackendsHere } from './serve-backends.ts'
 import { type TableTaken, toPush } from './stamped-table.ts'
+import { startElsewhere } from './start-elsewhere.ts'
 import { isSameView } from './table-delta.ts'
 import type { Grant, TicketOptions, VerifySigned } from './ticket.ts'
 import { compareEpochs, type Epoch } from './versioned-map.ts'
@@ -40,17 +43,6 @@ export const CONTROLLER = 'controller/'
 /** What is added to the patience with an orphan, in milliseconds, for what it takes to want it. */
 const SETTLE_MS = 5_000
 
-/** A peer as others need to know it. Plain data. */
-export interface PeerEntry {
-  readonly id: string
-  readonly name: string
-  readonly addresses: readonly string[]
-  /** Ready replicas by backend, as far as they concern who is told. */
-  readonly ready: Readonly<Record<string, number>>
-  /** It passes on what goes between two others. */
-  readonly relays?: boolean
-}
-
 /** A peer as `status` shows it. */
 export interface PeerStatus {
   readonly name: string
@@ -58,6 +50,17 @@ export interface PeerStatus {
   readonly roles: readonly string[]
   readonly rttMs: number
   readonly resources: Resources
+  /** URL of its gateway, when it has one. */
+  readonly http?: string
+}
+
+/** What a node does for its mesh, for metrics. */
+export interface MeshCounts {
+  /** Peers that are connected. */
+  readonly peers: number
+  /** Peers that were turned away because there were too many. */
+  readonly turnedAway: number
+  readonly relayed: RelayCounts
 }
 
 /** What happens to peers, for `client.watch()`. */
@@ -91,6 +94,10 @@ export interface MeshHubInit {
   readonly maxMessageBytes?: number | undefined
   /** Connections between peers that this node passes on. @default 64 */
   readonly maxRelayed?: number | undefined
+  /** Peers that may be connected at once. @default 120 */
+  readonly maxPeers?: number | undefined
+  /** Options of the gateway that peers with the role open; plain data. @default none */
+  readonly gateway?: unknown
   readonly verify: VerifySigned
   readonly openControl: OpenPeerControl
   /** Milliseconds since 1970. */
@@ -129,7 +136,15 @@ interface Peer {
   table: RoutingTable
   /** What it may know, and of what that was worked out. */
   seen: { readonly whole: RoutingTable; readonly hostedTags: string; readonly view: RoutingTable } | undefined
+  /** Who is there, as far as it may know; for one that may not call everything. */
+  readonly list: PeerList
+  /** Version of the list that it has. */
+  heard: number
   isLeaving: boolean
+  /** Aborted when it leaves or is gone: what starts there starts elsewhere. */
+  readonly going: AbortController
+  /** URL of its gateway, when it has one. */
+  http?: string
   /** What it hears of the table, one after the other. */
   pushing: Promise<void>
   /** Resolves when it has agreed to be led. */
@@ -155,6 +170,8 @@ export class MeshHub {
   readonly #door: BackendDoor
   readonly #relay: Relay
   readonly #gate: Gatekeeper
+  /** Who is there, for those who may call everything. */
+  readonly #everyone = new PeerList()
   #proof = ''
   #controller: HubController | undefined
   #onEvent: (event: PeerEvent) => void = () => {}
@@ -162,6 +179,7 @@ export class MeshHub {
     throw new ServeError('ERR_UNSUPPORTED', 'this instance takes no clients through the mesh')
   }
   #isClosed = false
+  #turnedAway = 0
   #isTelling = false
   #isEvening = false
   readonly #stops: Stop[] = []
@@ -287,16 +305,17 @@ export class MeshHub {
   /** Peers that are connected, by id. */
   get peers(): Readonly<Record<string, PeerStatus>> {
     return Object.fromEntries(
-      [...this.#peers].map(([id, { member }]) => {
+      [...this.#peers].map(([id, { member, http }]) => {
         const { card, link, roles } = member
-        return [id, { name: card.name, runtime: card.runtime, roles, rttMs: round(link.rttMs ?? 0), resources: card.resources }]
+        const status = { name: card.name, runtime: card.runtime, roles, rttMs: round(link.rttMs ?? 0), resources: card.resources }
+        return [id, http === undefined ? status : { ...status, http }]
       }),
     )
   }
 
-  /** What this node passes on between peers. */
-  get relayed(): RelayCounts {
-    return this.#relay.counts
+  /** What this node does for its mesh. */
+  get counts(): MeshCounts {
+    return { peers: this.#peers.size, turnedAway: this.#turnedAway, relayed: this.#relay.counts }
   }
 
   /** Conflicts that controllers have told each other of. */
@@ -370,6 +389,7 @@ export class MeshHub {
         card: () => this.#card,
         proof: () => this.#proof,
         isRevoked: (ticketId) => authority.isRevoked(ticketId),
+        requireRoom: (peerId) => this.#requireRoom(peerId),
         redeem: (ticket, peerId, roles) => authority.redeem(ticket, peerId, roles),
         renew: (claims) => authority.renew(claims),
         requireLeading: () => this.#requireLeading(),
@@ -389,6 +409,13 @@ export class MeshHub {
     if (!this.#isClosed) return
     const { term, controllerId } = this.#init.group?.leader ?? this.epoch
     throw new ServeError('ERR_NO_CONTROLLER', `this controller leads no longer; controller ${controllerId} does, since term ${term}`)
+  }
+
+  #requireRoom(peerId: string): void {
+    const { maxPeers = DEFAULT_MAX_PEERS } = this.#init
+    if (this.#peers.size < maxPeers || this.#peers.has(peerId)) return
+    this.#turnedAway++
+    throw new ServeError('ERR_BACK_PRESSURE', `${this.#peers.size} peers are connected, the limit is ${maxPeers} (mesh.maxPeers)`)
   }
 
   get #card(): PeerCard {
@@ -449,6 +476,15 @@ export class MeshHub {
           const { backends } = this.#viewFor(peer)
           peer.load = Object.fromEntries(Object.entries(load ?? {}).filter(([tag]) => backends.has(tag)))
         },
+        'peers-misfit': () => {
+          requireRole(member, 'caller', 'asking who is there')
+          peer.heard = 0
+          this.#tellPeers()
+        },
+        'gateway-open': (url: string) => {
+          requireRole(member, 'gateway', 'opening a gateway')
+          peer.http = String(url).slice(0, 256)
+        },
         starved: (tag: string) => {
           requireRole(member, 'caller', 'waking a backend')
           if (this.#viewFor(peer).backends.has(tag)) this.#controller?.wake(tag)
@@ -475,7 +511,10 @@ export class MeshHub {
       load: {},
       table: emptyRoutingTable(),
       seen: undefined,
+      list: new PeerList(),
+      heard: 0,
       isLeaving: false,
+      going: new AbortController(),
       pushing: Promise.resolve(),
       led: Promise.resolve(),
     }
@@ -519,8 +558,10 @@ export class MeshHub {
     peer.control.tell('revoked', this.#init.authority.revoked)
     peer.control.tell('controllers', this.#controllers)
     if (member.roles.includes('controller')) this.#noteController(member.peerId, member.card.addresses)
+    if (this.#init.gateway !== undefined && member.roles.includes('gateway')) peer.control.tell('gateway', this.#init.gateway)
     peer.control.tell('bundles', this.#init.bundles?.listed(member.peerId) ?? [])
-    if (member.roles.includes('replica')) {
+    // One that leaves before it has entered is given nothing.
+    if (member.roles.includes('replica') && !peer.isLeaving) {
       this.ledger.setNode(toNode(member.peerId, member.card, member))
       void this.#adoption.offer(member.peerId, replicas).then(() => {
         // Only who comes with nothing is a place that was not there before.
@@ -536,10 +577,12 @@ export class MeshHub {
     const { member } = peer
     if (this.#peers.get(member.peerId) !== peer) return
     peer.isLeaving = true
+    const reason = `peer ${member.card.name} leaves`
     this.ledger.setNode({ ...toNode(member.peerId, member.card, member), takesReplicas: false })
     const moves = this.ledger.on(member.peerId).map(({ backend, replicaId }) => {
-      return this.#controller?.moveReplica(backend, replicaId, `peer ${member.card.name} leaves`, true)
+      return this.#controller?.moveReplica(backend, replicaId, reason, true)
     })
+    peer.going.abort(new ServeError('ERR_PEER_UNREACHABLE', reason))
     await Promise.allSettled(moves)
   }
 
@@ -554,6 +597,7 @@ export class MeshHub {
       this.#adoption.peerGone(member.peerId)
       this.#init.bundles?.forgetPeer(member.peerId)
     }
+    peer.going.abort(new ServeError('ERR_PEER_UNREACHABLE', `peer ${name} is out of reach (${reason})`))
     for (const end of [...peer.ends.values()]) end(nodeGone(name, reason))
     if (!isCurrent || this.#isClosed) return
     const state = orderly && peer.isLeaving ? 'left' : 'lost'
@@ -600,17 +644,20 @@ export class MeshHub {
     return peer.seen.view
   }
 
+  /** Gives callers what they lack of who has what. Others need not know. */
   #tellPeers(): void {
     if (this.#adoption.isGathering) return
     const entries = this.#entries()
+    this.#everyone.update(visibleIn(entries, this.#controller?.table.backends))
     for (const [id, peer] of this.#peers) {
-      // Only callers need to know who has what, and of that what they may call.
-      if (!peer.member.roles.includes('caller')) continue
-      const { backends } = this.#viewFor(peer)
-      const seen = (ready: PeerEntry['ready']): PeerEntry['ready'] =>
-        Object.fromEntries(Object.entries(ready).filter(([tag]) => backends.has(tag)))
-      const others = entries.filter((entry) => entry.id !== id).map((entry) => ({ ...entry, ready: seen(entry.ready) }))
-      peer.control.tell('peers', others)
+      const { roles, endpoints } = peer.member
+      if (!roles.includes('caller')) continue
+      // Of one that may not call everything nobody else has the same view.
+      if (endpoints !== undefined) peer.list.update(visibleIn(entries, this.#viewFor(peer).backends))
+      const delta = (endpoints === undefined ? this.#everyone : peer.list).since(peer.heard, id)
+      if (delta === undefined) continue
+      peer.heard = delta.to
+      peer.control.tell('peers', delta)
     }
   }
 
@@ -680,9 +727,15 @@ export class MeshHub {
       this.#init.bundles?.noteHolder(whole, nodeId)
       return hosted
     }
+    const seams = {
+      nodeOf: (replicaId: string) => this.ledger.nodeOf(replicaId),
+      whileStaying: (nodeId: string) => this.#peers.get(nodeId)?.going.signal,
+      placeAnew: (replicaId: string) => this.ledger.placeAnew(replicaId),
+      start: startPlaced,
+    }
     return {
       name: local.name,
-      start: (spec, signal) => this.#adoption.start(isolation, spec, signal, (attempt) => startPlaced(spec, attempt)),
+      start: (spec, signal) => this.#adoption.start(isolation, spec, signal, (attempt) => startElsewhere(spec, attempt, seams)),
     }
   }
 
@@ -739,7 +792,7 @@ export class MeshHub {
     for (const { member, control } of hosting) {
       control.tell('bundles', [{ digest: blob.digest, holders: [] }])
       try {
-        await store.accept(blob, await fetchBundle(member.link, blob, this.#clock))
+        await store.accept(blob, fetchBundle(member.link, blob, this.#clock))
         return true
       } catch (error) {
         const reason = String(error)
@@ -778,6 +831,14 @@ function toNode(id: string, card: Omit<PeerCard, 'addresses'>, grant: Grant | un
     maxReplicas: grant?.maxReplicas,
     offered: resolveResources(card.resources),
   }
+}
+
+/** Entries with the replicas of those backends alone. */
+function visibleIn(entries: readonly PeerEntry[], backends: ReadonlyMap<string, unknown> | undefined): readonly PeerEntry[] {
+  return entries.map((entry) => {
+    const ready = Object.entries(entry.ready).filter(([tag]) => backends?.has(tag) === true)
+    return { ...entry, ready: Object.fromEntries(ready) }
+  })
 }
 
 const round = (ms: number): number => Math.round(ms * 1000) / 1000

@@ -9,14 +9,16 @@ import type { ControllerGroup } from './controller-group.ts'
 import { FarLanes } from './far-lanes.ts'
 import { Gatekeeper } from './gatekeeper.ts'
 import { GROUP_PORT, seatController, serveGroupPort } from './group-port.ts'
-import type { PeerEntry } from './mesh-hub.ts'
+import type { Link } from './link.ts'
+import type { MeshCounts } from './mesh-hub.ts'
 import type { MessageCodec } from './message-codec.ts'
 import { CONTROL_PORT, INSTANCE_PORT, type OpenPeerControl, type PeerControl } from './peer-control.ts'
-import { PeerLinks } from './peer-links.ts'
+import { DEFAULT_MAX_PEERS, PeerLinks } from './peer-links.ts'
+import { applyPeers, type PeerEntry, type PeersDelta } from './peer-list.ts'
 import type { PeerConnection, PeerTransport } from './peer-transport.ts'
 import { QueueMap } from './queue-map.ts'
 import { keepConnected, redialBoundMs } from './redial.ts'
-import { Relay, type RelayCounts } from './relay.ts'
+import { Relay } from './relay.ts'
 import { type AdoptedAs, ReplicaRoom } from './replica-room.ts'
 import { type MeshRole, requireRole } from './roles.ts'
 import { BackendDoor } from './serve-backends.ts'
@@ -31,6 +33,10 @@ const HAND_OVER_MS = 30_000
 const FIRST_ATTEMPTS = 3
 /** How long one address is dialled. */
 const DIAL_MS = 3_000
+/** How long calls wait for a link to a node that was not called before; then they go elsewhere until there is one. */
+const COLD_MS = 1_000
+/** Peers that have a bundle and are asked for it before the controller. */
+const MAX_HOLDERS_ASKED = 2
 /** How often a peer tells of its load. */
 const LOAD_MS = 1_000
 /** Codes of a refusal that no later attempt changes. */
@@ -56,6 +62,8 @@ export interface MeshPeerInit {
   readonly maxMessageBytes?: number | undefined
   /** Connections between other peers that this one passes on. @default 0: none */
   readonly maxRelayed?: number | undefined
+  /** Other peers that this one is linked to at once. @default 120 */
+  readonly maxPeers?: number | undefined
   readonly verify: VerifySigned
   readonly openControl: OpenPeerControl
   /** Milliseconds since 1970. */
@@ -112,7 +120,7 @@ export class MeshPeer {
   readonly #abort = new AbortController()
   readonly #relay: Relay
   #links: PeerLinks | undefined
-  #entries: readonly PeerEntry[] = []
+  #peers: { readonly version: number; readonly entries: readonly PeerEntry[] } = { version: 0, entries: [] }
   #revoked: ReadonlySet<string> = new Set()
   #credential = ''
   #roles: readonly MeshRole[] = []
@@ -121,6 +129,8 @@ export class MeshPeer {
   #stopLoad: Stop = () => {}
   #seat: Seat | undefined
   #controllerId = ''
+  #gatewayWanted: unknown
+  #gatewayUrl: string | undefined
   #isClosing = false
   #isTelling = false
   readonly #follower = new TableFollower()
@@ -147,7 +157,7 @@ export class MeshPeer {
     }
     this.#queues = new QueueMap({ onOverdue: (lane) => void this.#room.probe(lane), onStarved }, clock, turns, random)
     this.router = new Router(this.#queues.queues, random)
-    this.#far = new FarLanes(this.#queues.queues, clock)
+    this.#far = new FarLanes(this.#queues.queues, (id) => this.#reachFor(id), clock)
     this.#gate = new Gatekeeper(clock, turns, log)
     this.#door = new BackendDoor({ queues: () => this.#queues.queues, table: () => this.router.table }, clock, turns)
     const router: CallTarget = this.router
@@ -163,7 +173,9 @@ export class MeshPeer {
             clock,
             log,
           )
-    this.#relay = new Relay({ maxRelayed: init.maxRelayed ?? 0, linkTo: (id) => this.#links?.get(id)?.link })
+    // By its own links alone: a chain of relays could lead round in a ring.
+    const linkTo = (id: string): Link | undefined => (this.#links?.viaOf(id) === undefined ? this.#links?.get(id)?.link : undefined)
+    this.#relay = new Relay({ maxRelayed: init.maxRelayed ?? 0, linkTo })
     this.#room = new ReplicaRoom(
       {
         hosts: this.#intake?.over(init.hosts) ?? init.hosts,
@@ -198,7 +210,7 @@ export class MeshPeer {
 
   /** Who else is there, as the controller last said. */
   get entries(): readonly PeerEntry[] {
-    return this.#entries
+    return this.#peers.entries
   }
 
   /** What its credential grants. */
@@ -214,9 +226,25 @@ export class MeshPeer {
     return this.#init.transport.peerId
   }
 
-  /** What this peer passes on between others. */
-  get relayed(): RelayCounts {
-    return this.#relay.counts
+  /** Options of the gateway that the controller wants on each node with the role; undefined when it wants none. */
+  get gatewayWanted(): unknown {
+    return this.#gatewayWanted
+  }
+
+  /** A gateway is open here: whoever asks for the status sees where. */
+  noteGateway(url: string): void {
+    this.#gatewayUrl = url
+    this.#seat?.control.tell('gateway-open', url)
+  }
+
+  /** What this node does for its mesh. */
+  get counts(): MeshCounts {
+    return { peers: this.#links?.members.length ?? 0, turnedAway: this.#links?.refused ?? 0, relayed: this.#relay.counts }
+  }
+
+  /** Peers to which there is a link. */
+  get linked(): readonly string[] {
+    return this.#links?.members.map(({ peerId }) => peerId) ?? []
   }
 
   /** The peer through which another one is reached; undefined for a direct link or none. */
@@ -286,7 +314,7 @@ export class MeshPeer {
     this.#stopLoad()
     await this.#room.close(timeoutMs)
     this.#links?.close('the peer left')
-    this.#far.remove(this.#controllerId, 'this peer left')
+    this.#far.close('this peer left')
     this.#seat?.member.link.close('the peer left')
     for (const queue of this.#queues.queues.values()) {
       queue.failAll(() => this.#leftWith)
@@ -324,7 +352,7 @@ export class MeshPeer {
             this.#onFirst?.resolve()
             await whenGone
           },
-          boundMs: () => redialBoundMs(this.#entries.length),
+          boundMs: () => redialBoundMs(this.#peers.entries.length),
           isFinal: (error) => isServeError(error) && FINAL_CODES.has(error.code),
           pause: (delayMs, signal) => {
             const nudged = new Promise<void>((resolve) => {
@@ -422,6 +450,7 @@ export class MeshPeer {
     }
     this.#tellInventory()
     this.#tellLoad(control)
+    if (this.#gatewayUrl !== undefined) control.tell('gateway-open', this.#gatewayUrl)
     this.#onSeat(member)
     return { whenGone }
   }
@@ -492,7 +521,7 @@ export class MeshPeer {
     )
     const told = new Map<string, (value: never) => void>(
       Object.entries({
-        peers: asController('news of peers', (entries: readonly PeerEntry[]) => this.#takePeers(entries)) as (value: never) => void,
+        peers: asController('news of peers', (delta: PeersDelta) => this.#takePeers(delta)) as (value: never) => void,
         abandon: asController('stopping a replica', (replicaId: string) => this.#room.abandon(replicaId)) as (value: never) => void,
         credential: asController('a credential', (token: string) => {
           this.#credential = token
@@ -502,11 +531,14 @@ export class MeshPeer {
         ) => void,
         controllers: asController('a list of controllers', (list: readonly ControllerAddress[]) => {
           this.#controllers = list
-          if (this.#init.standby !== undefined) this.#takePeers(this.#entries)
+          if (this.#init.standby !== undefined) this.#followPeers()
         }) as (value: never) => void,
         'bundles-unlisted': asController('a list of bundles', (digests: readonly string[]) => this.#intake?.unlist(digests)) as (
           value: never,
         ) => void,
+        gateway: asController('opening a gateway', (options: unknown) => {
+          this.#gatewayWanted = options
+        }) as (value: never) => void,
         revoked: asController('revocations', (ids: readonly string[]) => this.#takeRevoked(ids)) as (value: never) => void,
       }),
     )
@@ -567,16 +599,39 @@ export class MeshPeer {
     for (const { link, ticketId } of this.#links?.members ?? []) if (this.#revoked.has(ticketId)) link.close('its ticket was revoked')
   }
 
-  /** Links to all others that have replicas are kept, and to those that pass on what goes to others. */
-  #takePeers(entries: readonly PeerEntry[]): void {
-    this.#entries = entries
+  /** Links to others are made when a call needs one, and kept; those that may be for passing on what goes between others are made at once. */
+  #takePeers(delta: PeersDelta): void {
+    const peers = applyPeers(this.#peers, delta)
+    if (peers === undefined) return this.#seat?.control.tell('peers-misfit', null)
+    this.#peers = peers
+    this.#followPeers()
+  }
+
+  /** Lanes and links as who is there now needs them. */
+  #followPeers(): void {
+    const { entries } = this.#peers
+    const isRelay = (this.#init.maxRelayed ?? 0) > 0
     for (const { id, ready, relays } of entries) {
-      const link = this.#links?.get(id)?.link ?? (id === this.#controllerId ? this.#seat?.member.link : undefined)
-      if (link !== undefined) this.#far.set(id, link, ready)
+      const isController = id === this.#controllerId
+      const link = this.#links?.get(id)?.link ?? (isController ? this.#seat?.member.link : undefined)
+      if (link !== undefined || !isController) this.#far.set(id, link, ready)
       const isFellow = this.#init.standby !== undefined && this.#controllers.some((controller) => controller.id === id)
-      if (id !== this.#controllerId && (relays === true || isFellow || Object.keys(ready).length > 0)) this.#links?.want(id)
+      if (!isController && (relays === true || isRelay || isFellow)) this.#links?.want(id)
     }
-    this.#links?.retain((id) => entries.some((entry) => entry.id === id))
+    const ids = new Set(entries.map(({ id }) => id))
+    this.#links?.retain((id) => ids.has(id))
+    this.#far.retain((id) => ids.has(id))
+  }
+
+  /** A call waits for a link to that peer, but not for long when there are others. */
+  #reachFor(id: string): void {
+    const name = this.#peers.entries.find((entry) => entry.id === id)?.name ?? id
+    if (this.#links?.want(id) !== true) return this.#far.refuse(id, `peer ${name} is one too many to be connected to (mesh.maxPeers)`)
+    this.#clock.after(COLD_MS, () => {
+      // Of one that went meanwhile and is back nobody seeks a way: its next call does.
+      if (this.#links?.get(id) === undefined && this.#links?.isWanted(id) === true)
+        this.#far.remove(id, `peer ${name} was not reached within ${COLD_MS} ms`)
+    })
   }
 
   #openLinks(): PeerLinks {
@@ -608,18 +663,20 @@ export class MeshPeer {
           })
           return undefined
         },
-        addressesOf: (id) => this.#entries.find((entry) => entry.id === id)?.addresses,
-        redialBoundMs: () => redialBoundMs(this.#entries.length),
+        addressesOf: (id) => this.#peers.entries.find((entry) => entry.id === id)?.addresses,
+        maxPeers: this.#init.maxPeers ?? DEFAULT_MAX_PEERS,
+        redialBoundMs: () => redialBoundMs(this.#peers.entries.length),
         relaysTo: (id) => this.#relaysTo(id),
         onLink: (member) => {
           member.link.onPort((port) => this.#gate.hold(member, () => this.#takePort(port, member)))
-          const ready = this.#entries.find((entry) => entry.id === member.peerId)?.ready
+          const ready = this.#peers.entries.find((entry) => entry.id === member.peerId)?.ready
           if (ready !== undefined) this.#far.set(member.peerId, member.link, ready)
         },
         onGone: ({ peerId, card }, reason) => {
           this.#far.remove(peerId, `peer ${card.name} is out of reach (${reason})`)
+          if (this.#links?.isWanted(peerId) !== true) this.#far.revive(peerId)
           // Who leads as well is reached by that connection then.
-          if (peerId === this.#controllerId && this.#seat !== undefined) this.#takePeers(this.#entries)
+          if (peerId === this.#controllerId && this.#seat !== undefined) this.#followPeers()
         },
       },
       this.#clock,
@@ -652,11 +709,13 @@ export class MeshPeer {
   }
 
   /** Peers before the controller, so that not all of many peers fetch from it. */
-  #bundleSources(holders: readonly string[]): BundleSource[] {
-    const sources = holders.flatMap((id) => {
-      const member = this.#links?.get(id)
-      return member === undefined || member.link.isGone ? [] : [{ peerId: id, link: member.link }]
-    })
+  async #bundleSources(holders: readonly string[]): Promise<BundleSource[]> {
+    const known = holders.filter((id) => id !== this.#controllerId && this.#peers.entries.some((entry) => entry.id === id))
+    const sources: BundleSource[] = []
+    for (const id of known.slice(0, MAX_HOLDERS_ASKED)) {
+      const member = await this.#links?.reach(id, COLD_MS)
+      if (member !== undefined && !member.link.isGone) sources.push({ peerId: id, link: member.link })
+    }
     const seat = this.#seat
     return seat === undefined ? sources : [...sources, { peerId: seat.member.peerId, link: seat.member.link }]
   }

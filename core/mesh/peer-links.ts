@@ -6,6 +6,8 @@ import { keepConnected, redialDelayMs } from './redial.ts'
 import { RelayedWays } from './relayed-ways.ts'
 import type { VirtualPort } from './virtual-port.ts'
 
+/** Peers that a node is linked to at once. */
+export const DEFAULT_MAX_PEERS = 120
 /** How long a link that another one has replaced may finish what runs on it. */
 const RETIRE_MS = 30_000
 /** Relays that are asked for a way to one peer before waiting. */
@@ -25,6 +27,8 @@ export interface PeerLinksInit {
   readonly relaysTo: (peerId: string) => readonly { readonly peerId: string; readonly link: Link }[]
   /** A link stands; it may take the place of another one, on which what runs is finished. */
   readonly onLink: (member: Member) => void
+  /** Peers that may be linked at once. */
+  readonly maxPeers: number
   readonly onGone: (member: Member, reason: string) => void
 }
 
@@ -50,6 +54,9 @@ export class PeerLinks {
   readonly #wanted = new Map<string, AbortController>()
   readonly #stop: Stop
   #isClosed = false
+  #refused = 0
+  /** Who waits for a link to a peer. */
+  #waiting: { readonly peerId: string; readonly resolve: () => void }[] = []
 
   constructor(init: PeerLinksInit, clock: Clock, random: Random, log: Logger) {
     this.#init = init
@@ -74,14 +81,41 @@ export class PeerLinks {
     return [...this.#ways.values()].filter(({ via }) => via === undefined).map(({ member }) => member)
   }
 
+  /** Peers that were turned away because there were too many. */
+  get refused(): number {
+    return this.#refused
+  }
+
   /** Who passes on what goes to a peer; undefined when nobody does. */
   viaOf(peerId: string): string | undefined {
     return this.#ways.get(peerId)?.via
   }
 
-  /** From now on a link to that peer is sought and kept, until it is gone. */
-  want(peerId: string): void {
-    if (!this.#isClosed && !this.#wanted.has(peerId)) void this.#keepLinked(peerId)
+  /** From now on a link to that peer is sought and kept, until it is gone. @returns false when there are too many already */
+  want(peerId: string): boolean {
+    if (this.#isClosed) return false
+    if (this.#wanted.has(peerId)) return true
+    if (!this.#ways.has(peerId) && new Set([...this.#wanted.keys(), ...this.#ways.keys()]).size >= this.#init.maxPeers) return false
+    void this.#keepLinked(peerId)
+    return true
+  }
+
+  /** Whether a link to that peer is kept, and sought where there is none. */
+  isWanted(peerId: string): boolean {
+    return this.#wanted.has(peerId)
+  }
+
+  /** A link to that peer, for which it waits so long at most; undefined when there is none then. */
+  async reach(peerId: string, mostMs: number): Promise<Member | undefined> {
+    if (this.#ways.has(peerId) || !this.want(peerId)) return this.get(peerId)
+    let stopTimer: Stop = () => {}
+    await new Promise<void>((resolve) => {
+      stopTimer = this.#clock.after(mostMs, resolve)
+      this.#waiting.push({ peerId, resolve })
+    })
+    stopTimer()
+    this.#waiting = this.#waiting.filter((one) => one.peerId !== peerId)
+    return this.get(peerId)
   }
 
   /** Seeks no link any more to peers that are not there. */
@@ -180,13 +214,21 @@ export class PeerLinks {
     const way: Way = { member, via, isOutbound }
     const before = this.#ways.get(peerId)
     if (this.#isClosed) return link.close('the peer left')
+    if (before === undefined && this.#ways.size >= this.#init.maxPeers) return this.#turnAway(link)
     if (before !== undefined && !before.member.link.isGone && !this.#isBetter(way, before))
       return link.close('there is a better connection')
     this.#ways.set(peerId, way)
     this.#init.onLink(member)
+    for (const one of this.#waiting) if (one.peerId === peerId) one.resolve()
     if (before !== undefined) this.#replace(before, way)
     void link.whenGone.then(({ reason }) => this.#onGone(way, reason))
     if (via !== undefined) void this.#seekDirect(way)
+  }
+
+  /** The other end hears why. */
+  #turnAway(link: Link): void {
+    this.#refused++
+    link.close(`${this.#ways.size} peers are connected, the limit is ${this.#init.maxPeers} (mesh.maxPeers)`)
   }
 
   /** An end that dials again knows better than this one that the link before is of no use; any other way to the same peer goes on until it is idle. */

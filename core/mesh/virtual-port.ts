@@ -145,6 +145,13 @@ export class VirtualPort implements CallPort {
     return this.#outgoing.length > 0 && this.#credit >= this.#nextSize()
   }
 
+  /** Where the next part stands in a message that is longer than the window; undefined when it is of a shorter one. */
+  get largeAt(): 'begin' | 'midst' | undefined {
+    const next = this.#outgoing[0]
+    if (next === undefined || next.bytes.byteLength <= PORT_WINDOW_BYTES) return undefined
+    return next.at === 0 ? 'begin' : 'midst'
+  }
+
   get isClosed(): boolean {
     return this.#isClosed
   }

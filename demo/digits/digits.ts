@@ -36,22 +36,23 @@ export class Digits {
 
   #model: Asset
   #version: string
-  #runtimeUrl: string | undefined
+  #runtime: string | Asset | undefined
   #runner: Runner | undefined
 
   /**
    * @param version what the answers name as their source
-   * @param runtimeUrl where onnxruntime-web's ES module is, for a worker that can resolve no package names; its .wasm lies beside it
+   * @param runtime where onnxruntime-web's ES module is, for a worker that can resolve no package names; its .wasm lies beside it. Or that .wasm, for a
+   * replica on a machine where the package is not installed
    */
-  constructor(model: Asset, version: string, runtimeUrl?: string) {
+  constructor(model: Asset, version: string, runtime?: string | Asset) {
     this.#model = model
     this.#version = version
-    this.#runtimeUrl = runtimeUrl
+    this.#runtime = runtime
   }
 
   /** Loads the model and runs it once, so that the first request finds everything compiled. */
   async init(): Promise<void> {
-    this.#runner = await openModel(await this.#model.bytes(), this.#runtimeUrl)
+    this.#runner = await openModel(await this.#model.bytes(), this.#runtime)
     await this.#runner(new Float32Array(PIXELS), 1)
   }
 
@@ -105,9 +106,10 @@ type Runner = (pixels: Float32Array, rows: number) => Promise<Float32Array>
 
 /**
  * The one place that knows where it runs: by name where packages resolve (Node, or a bundler), else by URL.
- * One wasm thread: the replicas are the threads. onnxruntime-web finds its .wasm beside itself, on disk or over HTTP.
+ * One wasm thread: the replicas are the threads. onnxruntime-web finds its .wasm beside itself, on disk or over HTTP, unless it is given.
  */
-async function openModel(model: Uint8Array, runtimeUrl: string | undefined): Promise<Runner> {
+async function openModel(model: Uint8Array, runtime: string | Asset | undefined): Promise<Runner> {
+  const runtimeUrl = typeof runtime === 'string' ? runtime : undefined
   const isOnGpu = runtimeUrl === undefined && (await bestProvider()) === 'webgpu'
   const onnx: typeof import('onnxruntime-web/wasm') = await (runtimeUrl !== undefined
     ? import(/* @vite-ignore */ runtimeUrl)
@@ -115,6 +117,7 @@ async function openModel(model: Uint8Array, runtimeUrl: string | undefined): Pro
       ? import('onnxruntime-web/webgpu')
       : import('onnxruntime-web/wasm'))
   onnx.env.wasm.numThreads = 1
+  if (typeof runtime === 'object') onnx.env.wasm.wasmBinary = await runtime.bytes()
   const session: InferenceSession = await onnx.InferenceSession.create(model, {
     executionProviders: isOnGpu ? ['webgpu', 'wasm'] : ['wasm'],
   })

@@ -17,14 +17,17 @@ const VERSIONS = [
  */
 export async function serveDigits(client: Client): Promise<void> {
   const digits = serve.module(here('./digits.ts'), 'Digits')
+  // Travels with the models to replicas on peers, where the package is not installed.
+  const wasm = serve.asset(import.meta.resolve('onnxruntime-web/ort-wasm-simd-threaded.wasm'))
   await Promise.all([
     ...VERSIONS.map(({ version, numReplicas }) =>
       client.createBackend(`digits-${version}`, digits, {
-        initArgs: [serve.asset(here(`./models/${version}.onnx`)), version],
+        initArgs: [serve.asset(here(`./models/${version}.onnx`)), version, wasm],
         config: { numReplicas, maxBatchSize: 16 },
       }),
     ),
-    client.createBackend('page', serve.module(here('./page.ts'), 'Page')),
+    // Beside its caller: the files of the page are on this machine, and do not travel to peers.
+    client.createBackend('page', serve.module(here('./page.ts'), 'Page'), { replicaOptions: { isolation: 'inline' } }),
   ])
   await client.createEndpoint('digits', { backend: 'digits-small', route: '/digits', methods: ['POST'] })
   await client.setTraffic('digits', Object.fromEntries(VERSIONS.map(({ version, share }) => [`digits-${version}`, share])))

@@ -14,7 +14,7 @@ import { whenAskedToStop } from './stop-signals.ts'
 const TICKET_VARIABLE = 'SHOAL_TICKET'
 
 export interface JoinCommandOptions {
-  readonly http?: number
+  readonly http?: number | false
   readonly name?: string
   readonly roles?: readonly MeshRole[]
   readonly mesh?: true | 'lan'
@@ -33,7 +33,7 @@ export async function joinCommand(given: string | undefined, options: JoinComman
   const joining = join(ticket, {
     ...(name !== undefined && { name }),
     ...(roles !== undefined && { roles }),
-    ...(http !== undefined && { http: { port: http } }),
+    ...(http !== undefined && { http: http === false ? false : { port: http } }),
     ...(storage !== undefined && { storage }),
     ...(mesh !== undefined && { mesh: { listen: resolveMeshOptions(mesh).listen } }),
     logger: pino({ name: 'shoal', level: 'warn' }, pino.destination({ fd: 2, sync: true })) as Logger,

@@ -104,6 +104,7 @@ function buildProgram(setExitCode: (code: number) => void): Command {
     .description('join the instance that issued a ticket, until Ctrl+C')
     .argument('[ticket]', 'the ticket; - reads standard input; without it the environment variable SHOAL_TICKET')
     .option('--http <port>', 'open a gateway too; 0 takes any free port', toPort)
+    .option('--no-http', 'open none, even where the instance wants one on every node')
     .option('--name <name>', 'name of this peer in the status (default: host and process id)')
     .option('--roles <roles>', 'fewer roles than the ticket grants, by commas', toRoles)
     .option('--storage <folder>', 'keep the state of the mesh here and stand by, for a ticket that grants the role controller')

@@ -33,6 +33,21 @@ describe('a store of bundles in a folder', () => {
     expect([path, dirname(path), dirname(dirname(path))].map((one) => statSync(one).mode & 0o777)).to.deep.equal([0o600, 0o700, 0o700])
   })
 
+  it('keeps what comes in parts if it has the digest, and nothing else', async () => {
+    const blob = await open().add('abc', 'abc', bytesOf('abc'))
+    const store = open()
+    async function* parts(...texts: readonly string[]) {
+      for (const text of texts) yield bytesOf(text)
+    }
+    const error = await store.accept(blob, parts('ab', 'd')).catch((reason: unknown) => reason)
+    expect(error).to.have.property('code', 'ERR_BUNDLE_MISMATCH')
+    expect(store.has(blob.digest)).to.equal(false)
+    await store.accept(blob, parts('a', 'bc'))
+    const folder = dirname(dirname(fileURLToPath(await store.locate(blob))))
+    expect(readdirSync(folder).filter((name) => name.endsWith('.part'))).to.deep.equal([])
+    expect(new TextDecoder().decode(await store.read(blob.digest, 0, 3))).to.equal('abc')
+  })
+
   it('reads from and up to a byte', async () => {
     const store = open()
     const { digest } = await store.add('a', 'a', bytesOf('0123456789'))

@@ -145,6 +145,19 @@ describe('a mesh of processes', function () {
     await Promise.all(peers.map((peer) => peer.close()))
   })
 
+  it('takes no more peers than it was told to: ERR_BACK_PRESSURE', async () => {
+    const small = await serve.start({ http: false, mesh: { maxPeers: 2 }, logger: quiet })
+    const ticket = await small.createTicket({ uses: 3 })
+    const peers = [await serve.join(ticket, { logger: quiet }), await serve.join(ticket, { logger: quiet })]
+    const error = await serve.join(ticket, { logger: quiet }).catch((reason: unknown) => reason)
+    expect(error).to.have.property('code', 'ERR_BACK_PRESSURE')
+    await peers[0]?.close()
+    peers.push(await serve.join(ticket, { logger: quiet }))
+    expect(Object.keys((await small.status()).nodes).length).to.equal(3)
+    for (const peer of peers.slice(1)) await peer.close()
+    await small.close()
+  })
+
   it('says so when the issuer is away: ERR_NO_CONTROLLER', async () => {
     const other = await serve.start({ http: false, mesh: true, logger: quiet })
     const ticket = await other.createTicket()
@@ -162,6 +175,48 @@ describe('a mesh of processes', function () {
     expect(await response.text()).to.equal('hello')
     await peer.close()
   })
+
+  it('has each peer with that role open one when the instance says everyNode', async () => {
+    const instance = await serve.start({ http: { port: 0, everyNode: true, maxBodyBytes: 1_000 }, mesh: true, logger: quiet })
+    await instance.createBackend('hello', (request: Request) => request.text())
+    await instance.createEndpoint('hello', { backend: 'hello', route: '/hello', methods: ['POST'] })
+    const ticket = await instance.createTicket({ roles: ['caller', 'gateway'], uses: 2 })
+    const peer = await serve.join(ticket, { name: 'open', logger: quiet })
+    const call = (body: string) => fetch(`${peer.http?.url}/hello`, { method: 'POST', body })
+    expect(await (await call('hello')).text()).to.equal('hello')
+    expect((await call('x'.repeat(2_000))).status).to.equal(413)
+    const shown = async (name: string) => Object.values((await instance.status()).nodes).find((node) => node.name === name)?.http
+    await until(async () => (await shown('open')) === peer.http?.url)
+    const declines = await serve.join(ticket, { http: false, logger: quiet })
+    const other = await serve.join(await instance.createTicket(), { logger: quiet })
+    expect([declines.http, other.http]).to.deep.equal([undefined, undefined])
+    for (const one of [peer, declines, other]) await one.close()
+    await instance.close()
+  })
+
+  it('takes another port for it where the one of the instance is taken', async () => {
+    const first = await serve.start({ http: { port: 0 }, mesh: true, logger: quiet })
+    const port = Number(new URL(first.http?.url ?? '').port)
+    await first.close()
+    const instance = await serve.start({ http: { port, everyNode: true }, mesh: true, logger: quiet })
+    const peer = await serve.join(await instance.createTicket({ roles: ['caller', 'gateway'] }), { logger: quiet })
+    expect(peer.http?.url).not.to.equal(undefined)
+    expect(peer.http?.url).not.to.equal(instance.http?.url)
+    await peer.close()
+    await instance.close()
+  })
+
+  for (const [what, option] of [
+    ['middlewares', { middlewares: [async (_context: never, next: () => Promise<void>) => next()] }],
+    ['tls', { tls: { key: 'key', cert: 'cert' } }],
+  ] as const) {
+    it(`does not open gateways elsewhere without the ${what} of this one: ERR_UNSUPPORTED`, async () => {
+      const error = await serve
+        .start({ http: { port: 0, everyNode: true, ...option }, mesh: true, logger: quiet })
+        .catch((reason) => reason)
+      expect(error).to.have.property('code', 'ERR_UNSUPPORTED')
+    })
+  }
 
   it('does not open one without that role: ERR_FORBIDDEN', async () => {
     const error = await serve.join(await client.createTicket(), { http: { port: 0 }, logger: quiet }).catch((reason: unknown) => reason)

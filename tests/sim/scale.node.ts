@@ -8,6 +8,8 @@ import {
   type GroupMessage,
   type GroupSeat,
   MeshLedger,
+  type PeerEntry,
+  PeerList,
   TableFeed,
   TableFollower,
   type TablePush,
@@ -191,6 +193,40 @@ describe('a mesh of 1,000 peers and 10,000 replicas', function () {
     const tables = mesh.peers.map(({ epoch: { term }, table }) => `${term}/${table.version}`)
     expect(new Set(tables).size).to.equal(1)
     expect(mesh.peers[0]?.table.endpoints.size).to.equal(BACKENDS - 1)
+  })
+
+  it('tells every peer who has what by what changes', () => {
+    const codec = msgpackCodec()
+    const entry = (i: number, replicas: number): PeerEntry => ({
+      id: `12D3KooW${String(i).padStart(44, 'x')}`,
+      name: `peer-${i}`,
+      addresses: [`/ip4/10.0.0.1/tcp/4001/p2p/12D3KooW${String(i).padStart(44, 'x')}`],
+      ready: Object.fromEntries(Array.from({ length: replicas }, (_, k) => [`b${(i + k) % BACKENDS}`, 1])),
+    })
+    const all = Array.from({ length: PEERS }, (_, i) => entry(i, REPLICAS / PEERS))
+    const list = new PeerList()
+    list.update(all)
+    const tell = (change: string, now: readonly PeerEntry[]) => {
+      const has = list.since(0, '')?.to ?? 0
+      const startedAtMs = performance.now()
+      list.update(now)
+      const deltas = now.map(({ id }) => list.since(has, id))
+      const processorMs = performance.now() - startedAtMs
+      const bytes = deltas.map((delta) => (delta === undefined ? 0 : codec.encode([3, 'peers', delta]).byteLength))
+      const wholeBytes = codec.encode([3, 'peers', now]).byteLength
+      const heard = { change, bytesPerPeer: Math.max(...bytes), wholeListBytes: wholeBytes, processorMs: Math.round(processorMs * 10) / 10 }
+      expect(heard.bytesPerPeer).to.be.below(wholeBytes / 100)
+      return heard
+    }
+    console.table([
+      tell(
+        'a replica more on one peer',
+        all.map((one, i) => (i === 7 ? entry(7, 11) : one)),
+      ),
+      tell('a peer gone', all.slice(1)),
+      tell('a peer back', all),
+      tell('nothing', all),
+    ])
   })
 
   it('finds a place for every replica, and a new one when a peer goes', () => {

@@ -17,10 +17,14 @@ export class BenchShelf implements BundleShelf {
   reads = 0
   /** Whether what it gives has a changed byte. */
   isWrong = false
-  readonly #inner = new MemoryBundleShelf((_blob, bytes) => new TextDecoder().decode(bytes))
+  readonly #inner = new MemoryBundleShelf((_blob, bytes) => new TextDecoder().decode(bytes), fakeSha256)
 
   put(digest: string, bytes: Uint8Array): Promise<void> {
     return this.#inner.put(digest, bytes)
+  }
+
+  receive(...given: Parameters<BundleShelf['receive']>): ReturnType<BundleShelf['receive']> {
+    return this.#inner.receive(...given)
   }
 
   async read(digest: string, start: number, end: number): Promise<Uint8Array> {
@@ -51,6 +55,11 @@ export interface BundleBench {
 export function bundleBench(options: BundleStoreOptions = {}): BundleBench {
   const shelf = new BenchShelf()
   return { shelf, store: new BundleStore(shelf, fakeSha256, options) }
+}
+
+/** Bytes as a transfer brings them. */
+export async function* inParts(...parts: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
+  yield* parts
 }
 
 export const textBytes = (text: string): Uint8Array => new TextEncoder().encode(text)

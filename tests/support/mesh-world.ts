@@ -8,7 +8,7 @@ import {
   StandbyController,
   servePeerClient,
 } from '../../core/api/index.ts'
-import { type Clock, ServeError, SILENT } from '../../core/base/index.ts'
+import { type Clock, type Logger, ServeError, SILENT } from '../../core/base/index.ts'
 import { MemoryStateStore } from '../../core/controller/index.ts'
 import { resolveHttpOptions } from '../../core/gateway/index.ts'
 import {
@@ -74,6 +74,7 @@ export interface JoinWorld {
   /** False: it can be dialled by nobody. @default true */
   readonly listens?: boolean
   readonly maxRelayed?: number
+  readonly maxPeers?: number
   /** Takes code by its digest, or none. @default as it comes */
   readonly bundles?: BundleIntakeOptions
 }
@@ -81,6 +82,7 @@ export interface JoinWorld {
 export interface StartWorld {
   readonly bundles?: BundleDesk | undefined
   readonly maxRelayed?: number | undefined
+  readonly maxPeers?: number | undefined
   readonly onStart?: MortalHost['onStart']
   readonly resources?: Resources
 }
@@ -126,9 +128,14 @@ export class MeshWorld {
   }
 
   /** @param bundles gives code and assets digests, so that they travel. Without it all nodes have the same files */
-  static async make(delayMs: readonly [number, number] = [0, 0], bundles?: BundleDesk, maxRelayed?: number): Promise<MeshWorld> {
+  static async make(
+    delayMs: readonly [number, number] = [0, 0],
+    bundles?: BundleDesk,
+    maxRelayed?: number,
+    maxPeers?: number,
+  ): Promise<MeshWorld> {
     const world = new MeshWorld(delayMs)
-    await world.startController({ bundles, maxRelayed })
+    await world.startController({ bundles, maxRelayed, maxPeers })
     return world
   }
 
@@ -141,7 +148,7 @@ export class MeshWorld {
   }
 
   /** Starts the controller, for the first time or after `crashController`. */
-  async startController({ bundles, maxRelayed, onStart, resources = { cpu: 4 } }: StartWorld = {}): Promise<void> {
+  async startController({ bundles, maxRelayed, maxPeers, onStart, resources = { cpu: 4 } }: StartWorld = {}): Promise<void> {
     const life = { isOver: false }
     this.#life = life
     const clock = this.#clockOf(life)
@@ -155,6 +162,7 @@ export class MeshWorld {
         card: { name: 'controller', runtime: 'node', incarnation: '1', machine: 'm', resources, labels: {}, isolations: [] },
         bundles,
         maxRelayed,
+        maxPeers,
         epoch: group?.leader,
         group,
         secret: () => 'the secret of the world',
@@ -234,6 +242,7 @@ export class MeshWorld {
         claims,
         roles: options.roles,
         maxRelayed: options.maxRelayed,
+        maxPeers: options.maxPeers,
         card: {
           name,
           runtime: options.runtime ?? 'node',
@@ -428,6 +437,14 @@ export class MeshWorld {
     for (const other of others) this.network.partition(name, other)
   }
 
+  /** What the nodes log at warn and error, by its name. */
+  readonly logged: string[] = []
+  readonly #log: Logger = {
+    ...SILENT,
+    warn: (_fields, name) => void this.logged.push(String(name)),
+    error: (_fields, name) => void this.logged.push(String(name)),
+  }
+
   readonly #epochMs = (): number => 1_800_000_000_000 + this.clock.nowMs()
 
   get #common() {
@@ -459,7 +476,7 @@ export class MeshWorld {
       clock: this.clock,
       turns: testTurns(),
       random: this.random,
-      log: SILENT,
+      log: this.#log,
       hosts: new Map([['thread', host]]),
       resources: { cpu: 4 },
       readBytes: async (url) => new TextEncoder().encode(url),

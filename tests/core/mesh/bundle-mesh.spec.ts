@@ -245,7 +245,7 @@ async function door(named?: ReadonlyMap<string, ReplicaCode>) {
   const started: ReplicaSpec[] = []
   const intake = new BundleIntake(
     { store, named },
-    { sources: () => [], onRefused: (refusal) => refusals.push(refusal) },
+    { sources: async () => [], onRefused: (refusal) => refusals.push(refusal) },
     new FakeClock(),
     SILENT,
   )

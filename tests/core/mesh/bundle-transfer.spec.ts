@@ -17,27 +17,27 @@ import { LinkPair } from '../../support/link-pair.ts'
 describe('a transfer of a bundle', () => {
   it('brings every byte', async () => {
     const { link, blob } = await setUp(5 * BUNDLE_PART_BYTES + 7)
-    const fetched = fetchBundle(link.a, blob, link.clock)
+    const whole = fetched(link.a, blob, link.clock)
     await link.run()
-    const bytes = await fetched
+    const bytes = await whole
     expect(bytes.byteLength).to.equal(blob.bytes)
     expect(bytes.every((byte, at) => byte === at % 251)).to.equal(true)
   })
 
   it('brings a bundle without bytes', async () => {
     const { link, blob } = await setUp(0)
-    const fetched = fetchBundle(link.a, blob, link.clock)
+    const whole = fetched(link.a, blob, link.clock)
     await link.run()
-    expect((await fetched).byteLength).to.equal(0)
+    expect((await whole).byteLength).to.equal(0)
   })
 
   it('leaves no timer behind', async () => {
     const { link, blob } = await setUp(BUNDLE_PART_BYTES)
     await link.run()
     const before = link.clock.pendingTimers
-    const fetched = fetchBundle(link.a, blob, link.clock)
+    const whole = fetched(link.a, blob, link.clock)
     await link.run()
-    await fetched
+    await whole
     expect(link.clock.pendingTimers).to.equal(before)
   })
 
@@ -50,6 +50,20 @@ describe('a transfer of a bundle', () => {
     port.post([3])
     await link.run()
     expect(bench.shelf.reads).to.equal(5)
+  })
+
+  it('has no more than four parts under way to one who does not take them', async () => {
+    const { link, blob, bench } = await setUp(20 * BUNDLE_PART_BYTES)
+    const parts = fetchBundle(link.a, blob, link.clock)
+    const first = parts.next()
+    await link.run()
+    await first
+    expect(bench.shelf.reads).to.equal(4)
+    const second = parts.next()
+    await link.run()
+    await second
+    expect(bench.shelf.reads).to.equal(5)
+    await parts.return(undefined)
   })
 
   it('lets go of what it gave when the other side has gone', async () => {
@@ -66,25 +80,25 @@ describe('a transfer of a bundle', () => {
 
   it('gives nothing that is not listed, and nothing to a member that hosts no replicas: ERR_PEER_UNREACHABLE there', async () => {
     const { link, blob } = await setUp(10, { isListed: false })
-    const refused = failure(fetchBundle(link.a, blob, link.clock))
+    const refused = failure(fetched(link.a, blob, link.clock))
     await link.run()
     expect(await refused).to.have.property('code', 'ERR_PEER_UNREACHABLE')
     const { link: other } = await setUp(10, { roles: ['caller'] })
-    const forbidden = failure(fetchBundle(other.a, blob, other.clock))
+    const forbidden = failure(fetched(other.a, blob, other.clock))
     await other.run()
     expect(String(await forbidden)).to.include('needs the role replica')
   })
 
   it('ends with ERR_PEER_UNREACHABLE when nothing comes for a while', async () => {
     const link = await LinkPair.make()
-    const failed = failure(fetchBundle(link.a, { digest: 'a'.repeat(64), bytes: 10, name: 'a' }, link.clock))
+    const failed = failure(fetched(link.a, { digest: 'a'.repeat(64), bytes: 10, name: 'a' }, link.clock))
     await link.run(BUNDLE_IDLE_MS)
     expect(await failed).to.have.property('code', 'ERR_PEER_UNREACHABLE')
   })
 
   it('ends with ERR_PEER_UNREACHABLE when the link does', async () => {
     const { link, blob } = await setUp(50 * BUNDLE_PART_BYTES)
-    const failed = failure(fetchBundle(link.a, blob, link.clock))
+    const failed = failure(fetched(link.a, blob, link.clock))
     link.b.abort('cut by the test')
     await link.run()
     expect(await failed).to.have.property('code', 'ERR_PEER_UNREACHABLE')
@@ -109,7 +123,7 @@ describe('a transfer of a bundle', () => {
   ] as const) {
     it(`refuses a sender that gives ${what}: ERR_BUNDLE_MISMATCH`, async () => {
       const link = await LinkPair.make()
-      const failed = failure(fetchBundle(link.a, { digest: 'a'.repeat(64), bytes: 10, name: 'a' }, link.clock))
+      const failed = failure(fetched(link.a, { digest: 'a'.repeat(64), bytes: 10, name: 'a' }, link.clock))
       await link.run()
       for (const message of messages) (link.atB[0] as VirtualPort).post(message)
       await link.run()
@@ -117,6 +131,12 @@ describe('a transfer of a bundle', () => {
     })
   }
 })
+
+async function fetched(...given: Parameters<typeof fetchBundle>): Promise<Uint8Array> {
+  const parts: number[] = []
+  for await (const part of fetchBundle(...given)) for (const byte of part) parts.push(byte)
+  return Uint8Array.from(parts)
+}
 
 interface TransferSetUp {
   readonly isListed?: boolean

@@ -61,6 +61,27 @@ describe('Link', () => {
     expect(pair.b.heldBytes).to.equal(0)
   })
 
+  it('sends messages longer than a window one after the other, and shorter ones in between', async () => {
+    const { pair, order, ports } = await transfer(['first', 'second', 'short'])
+    ports.first?.post([new Uint8Array(20_000_000)])
+    ports.second?.post([new Uint8Array(3_000_000)])
+    await pair.run(2)
+    ports.short?.post([new Uint8Array(400_000)])
+    await pair.run(500)
+    expect(order).to.deep.equal(['short', 'first', 'second'])
+  })
+
+  it('holds no long message up for more than two seconds by one for which no room is granted', async () => {
+    const { link, writes, clock } = lonely(true, 20_000_000)
+    const [first, second] = [link.openPort('first'), link.openPort('second')]
+    for (const port of [first, second]) port.post([new Uint8Array(3_000_000)])
+    const sent = (): boolean[] => [first, second].map(({ id }) => writes.some((bytes) => hasData(bytes, id)))
+    await clock.advance(900)
+    expect(sent()).to.deep.equal([true, false])
+    await clock.advance(1_200)
+    expect(sent()).to.deep.equal([true, true])
+  })
+
   it('lets a small message of another port pass a big one', async () => {
     const pair = await LinkPair.make({ delayMs: [1, 1] })
     const order: string[] = []
@@ -173,7 +194,25 @@ describe('Link', () => {
       .with.property('code', 'ERR_PEER_UNREACHABLE')
   })
 
-  it('notices a silent peer after five seconds, and not before', async () => {
+  it('notices a silent peer on the dot whatever the fractions of the clock, in a bounded number of looks', async () => {
+    const random = seededRandom(3)
+    for (let i = 0; i < 200; i++) {
+      const { link, clock, writes, feed } = lonely()
+      await clock.advance(random() * 3_000)
+      feed(encodeFrame(FrameKind.PING, 0, new Uint8Array(8)))
+      let looks = 0
+      const { after } = clock
+      clock.after = (delayMs, callback) => {
+        if (++looks > 20) throw new Error(`looked ${looks} times, ${delayMs} ms apart`)
+        return after.call(clock, delayMs, callback)
+      }
+      await clock.advance(SILENCE_MS + 1)
+      expect(link.isGone).to.equal(true)
+      expect(writes.length).to.be.below(20)
+    }
+  })
+
+  it('notices a silent peer after four seconds, and not before', async () => {
     const pair = await LinkPair.make()
     await pair.run(10_000)
     expect(pair.ends).to.deep.equal({})
@@ -279,6 +318,16 @@ describe('Link', () => {
   })
 })
 
+/** Ports by name, and the order in which their messages come. */
+async function transfer(names: readonly string[]) {
+  const pair = await LinkPair.make({ delayMs: [1, 1] })
+  const order: string[] = []
+  const ports = Object.fromEntries(names.map((name) => [name, pair.a.openPort(name)]))
+  await pair.run(5)
+  for (const port of pair.atB) port.listen(() => order.push(port.name))
+  return { pair, order, ports }
+}
+
 /** One end of a link over a channel that a test holds. */
 function lonely(isDialler = true, maxMessageBytes = 1_000_000) {
   const writes: Uint8Array[] = []
@@ -294,9 +343,19 @@ function lonely(isDialler = true, maxMessageBytes = 1_000_000) {
     close() {},
     abort() {},
   }
-  const link = new Link({ channel, isDialler, codec: msgpackCodec(), maxMessageBytes }, new FakeClock(), testTurns())
+  const clock = new FakeClock()
+  const link = new Link({ channel, isDialler, codec: msgpackCodec(), maxMessageBytes }, clock, testTurns())
   link.open()
-  return { link, writes, feed: (bytes: Uint8Array) => feed(bytes) }
+  return { link, writes, clock, feed: (bytes: Uint8Array) => feed(bytes) }
+}
+
+/** Whether frames hold DATA for a port. */
+function hasData(bytes: Uint8Array, id: number): boolean {
+  const view = new DataView(bytes.buffer, bytes.byteOffset)
+  for (let at = 0; at < bytes.byteLength; at += 10 + view.getUint32(at + 6)) {
+    if ((view.getUint8(at + 1) & 0x0f) === 0 && view.getUint32(at + 2) === id) return true
+  }
+  return false
 }
 
 const settled = (): Promise<void> => new Promise((resolve) => queueMicrotask(() => queueMicrotask(resolve)))

@@ -396,8 +396,8 @@ describe('a mesh', () => {
       await world.settle()
       await world.codeOf(liar.meet('controller'))
       const text = await (await world.drive(world.client.fetch('http://x/-/metrics'))).text()
-      expect(text).to.include('shoal_mesh_requests_forbidden_total 3\n')
-      expect(text).to.include('shoal_mesh_bans_total 1\n')
+      expect(text).to.include('shoal_mesh_requests_forbidden_total{} 3\n')
+      expect(text).to.include('shoal_mesh_bans_total{} 1\n')
       expect(text).to.include('shoal_mesh_admissions_refused_total{code="ERR_BACK_PRESSURE"} 1\n')
     })
 

@@ -13,10 +13,10 @@ describe('two peers that cannot dial each other', () => {
       await world.until(() => from.peer.viaOf(host) !== undefined)
       expect([from.peer.viaOf(host), to.peer.viaOf(caller)]).to.deep.equal(['controller', 'controller'])
       for (let i = 0; i < 10; i++) expect(await world.drive(remote(from, i))).to.equal(i)
-      expect(world.hub.relayed).to.include({ open: 1, refused: 0 })
-      expect(world.hub.relayed.passedBytes).to.be.above(1_000)
+      expect(world.hub.counts.relayed).to.include({ open: 1, refused: 0 })
+      expect(world.hub.counts.relayed.passedBytes).to.be.above(1_000)
       await world.drive(from.client.close())
-      await world.until(() => world.hub.relayed.open === 0)
+      await world.until(() => world.hub.counts.relayed.open === 0)
     })
 
     it(`have a direct connection as soon as one can be had, and no call fails by it, ${caller} to ${host}`, async () => {
@@ -27,7 +27,7 @@ describe('two peers that cannot dial each other', () => {
       await world.until(() => from.peer.viaOf(host) === undefined)
       for (let i = 20; i < 40; i++) calls.push(remote(from, i))
       expect(await world.drive(Promise.all(calls))).to.deep.equal(Array.from({ length: 40 }, (_, i) => i))
-      await world.until(() => world.hub.relayed.open === 0)
+      await world.until(() => world.hub.counts.relayed.open === 0)
     })
   }
 
@@ -51,6 +51,7 @@ describe('two peers that cannot dial each other', () => {
     const world = await MeshWorld.make()
     const from = await world.join('p', { roles: ['caller'], listens: false })
     await serveAt(world, 'q', { listens: false })
+    expect(await world.drive(remote(from, 1))).to.equal(1)
     await world.until(() => from.peer.viaOf('q') === 'controller')
     await world.advance(120_000)
     expect(from.peer.viaOf('q')).to.equal('controller')
@@ -81,20 +82,21 @@ describe('two peers that cannot dial each other', () => {
     await serveAt(world, 'q')
     const call = remote(from, 1, 5_000)
     expect(await world.codeOf(call)).to.equal('ERR_NO_REPLICA')
-    expect(world.hub.relayed.refused).to.be.above(0)
+    expect(world.hub.counts.relayed.refused).to.be.above(0)
   })
 
   it('lose each other when the ticket of one is taken back', async () => {
     const world = await MeshWorld.make()
     world.network.partition('p', 'q')
     const ticket = await world.client.createTicket({ roles: ['caller'] })
-    await world.join('p', { given: ticket })
+    const from = await world.join('p', { given: ticket })
     const to = await serveAt(world, 'q')
+    expect(await world.drive(remote(from, 1))).to.equal(1)
     await world.until(() => to.peer.viaOf('p') === 'controller')
     await world.drive(world.client.revokeTicket(ticket))
     await world.advance(1_000)
     expect(to.peer.viaOf('p')).to.equal(undefined)
-    expect(world.hub.relayed.open).to.equal(0)
+    expect(world.hub.counts.relayed.open).to.equal(0)
   })
 })
 
@@ -105,6 +107,8 @@ async function parted(caller: string, host: string, target: (world: MeshWorld) =
   const from = await world.join(caller, { roles: ['caller'] })
   if (hasThird) await world.join('r', { roles: ['caller'], maxRelayed: 8 })
   const to = await serveAt(world, host, {}, target(world))
+  // The first call asks for a way.
+  void remote(from, 'first').catch(() => undefined)
   return { world, from, to }
 }
 
