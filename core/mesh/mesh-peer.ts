@@ -667,8 +667,8 @@ export class MeshPeer {
         maxPeers: this.#init.maxPeers ?? DEFAULT_MAX_PEERS,
         redialBoundMs: () => redialBoundMs(this.#peers.entries.length),
         relaysTo: (id) => this.#relaysTo(id),
+        serve: (member) => member.link.onPort((port) => this.#gate.hold(member, () => this.#takePort(port, member))),
         onLink: (member) => {
-          member.link.onPort((port) => this.#gate.hold(member, () => this.#takePort(port, member)))
           const ready = this.#peers.entries.find((entry) => entry.id === member.peerId)?.ready
           if (ready !== undefined) this.#far.set(member.peerId, member.link, ready)
         },

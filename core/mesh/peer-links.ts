@@ -25,6 +25,8 @@ export interface PeerLinksInit {
   readonly redialBoundMs: () => number
   /** Who may lead to a peer, the best first: links that are there already. */
   readonly relaysTo: (peerId: string) => readonly { readonly peerId: string; readonly link: Link }[]
+  /** Takes the ports that the other end opens on a link, be it the one that is kept or not. */
+  readonly serve: (member: Member) => void
   /** A link stands; it may take the place of another one, on which what runs is finished. */
   readonly onLink: (member: Member) => void
   /** Peers that may be linked at once. */
@@ -215,8 +217,10 @@ export class PeerLinks {
     const before = this.#ways.get(peerId)
     if (this.#isClosed) return link.close('the peer left')
     if (before === undefined && this.#ways.size >= this.#init.maxPeers) return this.#turnAway(link)
+    this.#init.serve(member)
+    // The other end may have a call on it by now, and retires it once it has heard of the better one.
     if (before !== undefined && !before.member.link.isGone && !this.#isBetter(way, before))
-      return link.close('there is a better connection')
+      return link.closeWhenIdle('there is a better connection', RETIRE_MS)
     this.#ways.set(peerId, way)
     this.#init.onLink(member)
     for (const one of this.#waiting) if (one.peerId === peerId) one.resolve()
