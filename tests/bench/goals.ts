@@ -176,12 +176,6 @@ export const checks: readonly Check[] = [
   },
   {
     goal: 'G13',
-    label: 'mesh, one by one: p50 / libp2p, one send per frame',
-    value: ratio(between, 'shoal inline', ['libp2p, one send per frame'], 'sequentialP50'),
-    full: atMost(1),
-  },
-  {
-    goal: 'G13',
     label: 'mesh, one by one: p50 / moleculer TCP',
     value: ratio(between, 'shoal inline', ['moleculer TCP'], 'sequentialP50'),
     full: atMost(1.4),
