@@ -8,12 +8,11 @@ export {
   type EnterOptions,
   enter,
   type GateOptions,
-  MESH_PROTOCOL_VERSION,
   type Member,
   type PeerCard,
 } from './admission.ts'
 export { type AuthoritySeams, CREDENTIAL_MS, type Credential, MeshAuthority, RETURN_MS } from './authority.ts'
-export { BAN_AFTER, BAN_FIRST_MS, BAN_MOST_MS, BanList } from './ban-list.ts'
+export { BAN_MOST_MS, BanList } from './ban-list.ts'
 export { BundleDesk, type BundleMaker, type MadeBundle } from './bundle-desk.ts'
 export { BundleIntake, type BundleIntakeOptions, type BundleListing, type BundleRefusal, type BundleSource } from './bundle-intake.ts'
 export type { TravellingParts } from './bundle-parts.ts'
@@ -23,7 +22,6 @@ export { BUNDLE_IDLE_MS, BUNDLE_PART_BYTES, BUNDLE_PORT, fetchBundle, serveBundl
 export {
   ControllerGroup,
   type ControllerGroupInit,
-  GROUP_BEAT_MS,
   GROUP_LEASE_MS,
   type GroupEvent,
   type GroupMessage,
@@ -32,9 +30,9 @@ export {
   knowsOthers,
 } from './controller-group.ts'
 export { encodeFrame, FRAME_HEAD_BYTES, FRAME_VERSION, FrameKind, MAX_FRAME_PAYLOAD } from './frame.ts'
-export { type GateCounts, Gatekeeper, MAX_STRIKES } from './gatekeeper.ts'
+export { type GateCounts, Gatekeeper } from './gatekeeper.ts'
 export { GROUP_PORT, isGroupMessage, seatController, serveGroupPort } from './group-port.ts'
-export { DEFAULT_MAX_MESSAGE_BYTES, Link, type LinkEnd, type LinkOptions, MAX_ADMISSION_BYTES, SILENCE_MS } from './link.ts'
+export { Link, type LinkEnd, type LinkOptions, SILENCE_MS } from './link.ts'
 export { type Viewer, viewOf } from './member-view.ts'
 export { MemoryNetwork, type MemoryNetworkOptions } from './memory-network.ts'
 export {
@@ -59,9 +57,6 @@ export type { ByteChannel, ChannelEnds, ChannelReader, PeerConnection, PeerTrans
 export { PortChannel } from './port-channel.ts'
 export {
   keepConnected,
-  REDIAL_FIRST_MS,
-  REDIAL_LEAST_MS,
-  REDIAL_MOST_MS,
   type RedialOptions,
   redialBoundMs,
   redialDelayMs,
@@ -72,7 +67,6 @@ export { isMeshRole, isRoleError, MESH_ROLES, type MeshRole, requireRole } from 
 export { SharedTransport } from './shared-transport.ts'
 export { TableFollower, type TablePush, type TableTaken } from './stamped-table.ts'
 export { applyDelta, diffTables, isSameView, type TableDelta } from './table-delta.ts'
-export { type FeedSeat, TableFeed } from './table-feed.ts'
 export {
   type CredentialClaims,
   type Grant,

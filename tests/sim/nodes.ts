@@ -5,7 +5,6 @@ import {
   GROUP_LEASE_MS,
   type GroupMessage,
   type GroupSeat,
-  TableFeed,
   TableFollower,
   type TablePush,
   type TableTaken,
@@ -16,6 +15,7 @@ import type { Checker } from './checker.ts'
 import type { SimDisk } from './sim-disk.ts'
 import type { LinkEnds, SimHost, SimLink, SimNetwork } from './sim-network.ts'
 import type { Machine, SimTime } from './sim-time.ts'
+import { TableFeed } from './table-feed.ts'
 
 /** What nodes of a simulation share. */
 export interface Surroundings {

@@ -10,7 +10,6 @@ import {
   MeshLedger,
   type PeerEntry,
   PeerList,
-  TableFeed,
   TableFollower,
   type TablePush,
 } from '../../core/mesh/index.ts'
@@ -19,6 +18,7 @@ import { settle } from '../support/fake-clock.ts'
 import { seededRandom } from '../support/seeded-random.ts'
 import { backendValue, endpointValue } from './nodes.ts'
 import { Machine, SimTime } from './sim-time.ts'
+import { TableFeed } from './table-feed.ts'
 
 const PEERS = 1_000
 const REPLICAS = 10_000

@@ -1,6 +1,7 @@
 import { expect } from 'chai'
-import { type Epoch, TableFeed, TableFollower, type TablePush, type TableTaken } from '../../../core/mesh/index.ts'
-import type { EndpointEntry, RoutingTable } from '../../../core/model/index.ts'
+import { type Epoch, TableFollower, type TablePush, type TableTaken } from '../../core/mesh/index.ts'
+import type { EndpointEntry, RoutingTable } from '../../core/model/index.ts'
+import { TableFeed } from './table-feed.ts'
 
 const OLD: Epoch = { term: 1, controllerId: 'c0' }
 const NEW: Epoch = { term: 2, controllerId: 'c1' }

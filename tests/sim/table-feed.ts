@@ -1,6 +1,7 @@
-import { emptyRoutingTable, type RoutingTable } from '../model/index.ts'
-import { type TablePush, type TableTaken, toPush } from './stamped-table.ts'
-import { compareEpochs, type Epoch } from './versioned-map.ts'
+import type { Epoch, TablePush, TableTaken } from '../../core/mesh/index.ts'
+import { toPush } from '../../core/mesh/stamped-table.ts'
+import { compareEpochs } from '../../core/mesh/versioned-map.ts'
+import { emptyRoutingTable, type RoutingTable } from '../../core/model/index.ts'
 
 const NOTHING = Object.freeze({ epoch: Object.freeze({ term: 0, controllerId: '' }), table: emptyRoutingTable() })
 
@@ -17,7 +18,7 @@ interface Listener {
 }
 
 /**
- * Gives the table to those who listen, as deltas. The acting controller feeds what it publishes, a standby passes on what it was fed: a peer that
+ * What gives tables to peers where no hub does: in the simulations of the group alone. Gives the table to those who listen, as deltas. The acting controller feeds what it publishes, a standby passes on what it was fed: a peer that
  * reaches only one of them has the table all the same. The way to a listener must lose nothing while it stands.
  */
 export class TableFeed {
