@@ -1,9 +1,9 @@
-import { seededRandom } from '../support/seeded-random.ts'
 import { Broken, Checker } from './checker.ts'
 import { backendValue, ControllerNode, endpointValue, PeerNode, type Surroundings } from './nodes.ts'
 import { SimDisk } from './sim-disk.ts'
 import { SimNetwork } from './sim-network.ts'
-import { Machine, SimTime } from './sim-time.ts'
+import { SimRun, withSeed } from './sim-run.ts'
+import { Machine } from './sim-time.ts'
 
 /** How long the faults last and what is promised afterwards, in milliseconds. */
 const CHAOS_MS = 60_000
@@ -31,46 +31,33 @@ export interface RunResult {
  * Throws {@link Broken} with the seed in its message.
  */
 export async function runSeed(seed: number, onLine: (line: string) => void = () => {}): Promise<RunResult> {
-  try {
-    return await new Run(seed, onLine).run()
-  } catch (error) {
-    throw new Broken(`seed ${seed}: ${error instanceof Error ? error.message : String(error)}`, { cause: error })
-  }
+  return withSeed(seed, () => new Run(seed, onLine).run())
 }
 
-class Run {
-  readonly #seed: number
-  readonly #random
-  readonly #time = new SimTime()
+class Run extends SimRun {
   readonly #checker = new Checker()
   readonly #network: SimNetwork
   readonly #controllers: ControllerNode[] = []
   readonly #peers: PeerNode[] = []
-  readonly #onLine: (line: string) => void
   readonly #faults: Readonly<Record<'crash' | 'pause' | 'wall' | 'oneWay' | 'cut' | 'drift' | 'unreliable', boolean>>
-  #hash = [0x811c9dc5, 0x01000193]
   #mark = 0
   #call = 0
   #refused = 0
   #terms = 0
-  #isChaos = true
-  #failure: unknown
 
   constructor(seed: number, onLine: (line: string) => void) {
-    this.#seed = seed
-    this.#onLine = onLine
-    const random = seededRandom(seed * 2_654_435_761)
-    this.#random = random
+    super(seed, 2_654_435_761, onLine)
+    const { random } = this
     const coin = (): boolean => random() < 0.5
     this.#faults = { crash: coin(), pause: coin(), wall: coin(), oneWay: coin(), cut: coin(), drift: coin(), unreliable: coin() }
-    const trace = (line: string): void => this.#trace(line)
+    const trace = (line: string): void => this.trace(line)
     this.#network = new SimNetwork(
       { meanDelayMs: 1 + random() * 49, unreliable: this.#faults.unreliable ? random() * 0.1 : 0 },
-      this.#time,
+      this.time,
       random,
       trace,
     )
-    const all: Surroundings = { network: this.#network, random, checker: this.#checker, time: this.#time, trace, disks: new Map() }
+    const all: Surroundings = { network: this.#network, random, checker: this.#checker, time: this.time, trace, disks: new Map() }
     const controllers = ['c0', 'c1', 'c2'].slice(0, 1 + Math.floor(random() * 3))
     const peers = Array.from({ length: 2 + Math.floor(random() * 5) }, (_, i) => `p${i}`)
     for (const name of controllers) {
@@ -87,18 +74,18 @@ class Run {
 
   async run(): Promise<RunResult> {
     for (const node of this.#nodes) node.start()
-    await this.#go(3_000)
-    this.#every(100, 900, () => this.#edit())
-    this.#every(20, 200, () => this.#makeCall())
-    this.#every(500, 6_000, () => this.#fault())
-    await this.#go(CHAOS_MS)
-    this.#isChaos = false
+    await this.go(3_000)
+    this.every(100, 900, () => this.#edit())
+    this.every(20, 200, () => this.#makeCall())
+    this.every(500, 6_000, () => this.#fault())
+    await this.go(CHAOS_MS)
+    this.isChaos = false
     const healedMs = await this.#heal()
     await this.#proveAlive()
     return {
-      seed: this.#seed,
-      hash: this.#hash.map((word) => (word >>> 0).toString(16)).join('.'),
-      events: this.#time.events,
+      seed: this.seed,
+      hash: this.hash,
+      events: this.time.events,
       acked: this.#checker.acked.length,
       refused: this.#refused,
       calls: this.#call,
@@ -114,83 +101,66 @@ class Run {
   }
 
   #machine(name: string): Machine {
-    const rate = this.#faults.drift ? SLOWEST + this.#random() * (1.5 - SLOWEST) : 1
-    return new Machine(name, rate, this.#random() * 600_000, this.#time, () => {})
+    const rate = this.#faults.drift ? SLOWEST + this.random() * (1.5 - SLOWEST) : 1
+    return new Machine(name, rate, this.random() * 600_000, this.time, () => {})
   }
 
-  /** Runs on; an invariant that broke inside of an event ends the run. */
-  async #go(ms: number, isDone: () => boolean = () => false): Promise<boolean> {
-    const isSo = await this.#time.run(ms, () => this.#failure !== undefined || this.#checker.failure !== undefined || isDone())
-    const failure = this.#checker.failure ?? this.#failure
-    if (failure !== undefined) throw failure
-    return isSo
-  }
-
-  #every(leastMs: number, mostMs: number, work: () => void): void {
-    this.#time.after(leastMs + this.#random() * (mostMs - leastMs), () => {
-      if (!this.#isChaos) return
-      work()
-      this.#every(leastMs, mostMs, work)
-    })
-  }
-
-  #pick<T>(list: readonly T[]): T {
-    return list[Math.floor(this.#random() * list.length)] as T
+  /** An invariant that broke inside of an event ends the run. */
+  protected look(): void {
+    if (this.#checker.failure !== undefined) this.fail(this.#checker.failure)
   }
 
   /** At a controller that acts, or thinks so: the others would only point there. */
   #edit(): void {
     const acting = this.#controllers.filter((node) => node.isUp && !node.machine.isPaused && node.group.role === 'acting')
     if (acting.length === 0) return
-    const node = this.#pick(acting)
+    const node = this.pick(acting)
     const mark = ++this.#mark
-    const name = `${Math.floor(this.#random() * 6)}`
-    const isGone = this.#random() < 0.15
+    const name = `${Math.floor(this.random() * 6)}`
+    const isGone = this.random() < 0.15
     const [key, value] =
-      this.#random() < 0.3
+      this.random() < 0.3
         ? [`backend/b${name}`, backendValue(`b${name}`, mark)]
         : [`endpoint/e${name}`, endpointValue(`e${name}`, 'b0', mark)]
-    this.#trace(`edit ${mark} ${key} at ${node.name}`)
+    this.trace(`edit ${mark} ${key} at ${node.name}`)
     node.edit(key, isGone ? undefined : value).then(
       (code) => {
-        this.#trace(`edit ${mark} ${code ?? 'ok'}`)
+        this.trace(`edit ${mark} ${code ?? 'ok'}`)
         if (code !== undefined) this.#refused++
       },
-      (error: unknown) => {
-        this.#failure = error
-      },
+      (error: unknown) => this.fail(error),
     )
   }
 
   #makeCall(): void {
     const callers = this.#peers.filter((node) => node.isUp && !node.machine.isPaused)
     if (callers.length === 0) return
-    this.#pick(callers).call(++this.#call, this.#pick(this.#peers))
+    this.pick(callers).call(++this.#call, this.pick(this.#peers))
   }
 
   #fault(): void {
     const faults = this.#faults
     const kinds = (Object.keys(faults) as (keyof typeof faults)[]).filter((kind) => faults[kind])
     if (kinds.length === 0) return
-    const kind = this.#pick(kinds)
-    const node = this.#random() < 0.6 ? this.#pick(this.#controllers) : this.#pick(this.#peers)
-    if (kind === 'cut') this.#network.cut(node.name, this.#pick(this.#nodes).name)
+    const kind = this.pick(kinds)
+    const node = this.random() < 0.6 ? this.pick(this.#controllers) : this.pick(this.#peers)
+    if (kind === 'cut') this.#network.cut(node.name, this.pick(this.#nodes).name)
     if (kind === 'crash' && node.isUp) {
       this.#kill(node)
-      this.#time.after(200 + this.#random() * 12_000, () => this.#revive(node))
+      this.time.after(200 + this.random() * 12_000, () => this.#revive(node))
     }
     if (kind === 'pause' && node.isUp && !node.machine.isPaused) {
-      this.#trace(`pause ${node.name}`)
+      this.trace(`pause ${node.name}`)
       node.machine.pause()
       this.#network.silence(node.name)
       const { life } = node.machine
-      this.#time.after(1_000 + this.#random() * 20_000, () => {
+      this.time.after(1_000 + this.random() * 20_000, () => {
         if (node.machine.life === life) this.#resume(node)
       })
     }
     if (kind === 'wall' || kind === 'oneWay') {
       const side = new Set(
-        this.#random() < 0.5 ? [node.name] : shuffled(this.#network.names, this.#random).slice(0, this.#network.names.length >> 1),
+        this.random() < 0.5 ? [node.name] : shuffled(this.#network.names, this.random).slice(0, this.#network.names.length >> 1),
       )
       for (const a of this.#network.names) {
         for (const b of this.#network.names) {
@@ -199,26 +169,26 @@ class Run {
           if (kind === 'wall') this.#network.wall(b, a)
         }
       }
-      this.#time.after(2_000 + this.#random() * 13_000, () => this.#network.heal())
+      this.time.after(2_000 + this.random() * 13_000, () => this.#network.heal())
     }
   }
 
   #kill(node: ControllerNode | PeerNode): void {
-    this.#trace(`kill ${node.name}`)
+    this.trace(`kill ${node.name}`)
     node.kill()
     // A process that dies closes its sockets; a machine that dies does not.
-    this.#network.cutAll(node.name, this.#random() < 0.5 ? 1 : 5_000)
+    this.#network.cutAll(node.name, this.random() < 0.5 ? 1 : 5_000)
   }
 
   #revive(node: ControllerNode | PeerNode): void {
     if (node.isUp) return
-    this.#trace(`start ${node.name}`)
+    this.trace(`start ${node.name}`)
     node.start()
   }
 
   #resume(node: ControllerNode | PeerNode): void {
     if (!node.machine.isPaused) return
-    this.#trace(`resume ${node.name}`)
+    this.trace(`resume ${node.name}`)
     node.machine.resume()
   }
 
@@ -230,11 +200,11 @@ class Run {
       this.#resume(node)
       this.#revive(node)
     }
-    const startedAtMs = this.#time.nowMs()
+    const startedAtMs = this.time.nowMs()
     const limitMs = HEAL_MS / (this.#faults.drift ? SLOWEST : 1)
-    if (!(await this.#go(limitMs, () => this.#isWhole()))) throw new Broken(`not equal ${limitMs} ms after the heal: ${this.#describe()}`)
-    const healedMs = this.#time.nowMs() - startedAtMs
-    await this.#go(3_000)
+    if (!(await this.go(limitMs, () => this.#isWhole()))) throw new Broken(`not equal ${limitMs} ms after the heal: ${this.#describe()}`)
+    const healedMs = this.time.nowMs() - startedAtMs
+    await this.go(3_000)
     if (!this.#isWhole()) throw new Broken(`equal after the heal, and not any more: ${this.#describe()}`)
     this.#checker.survives((key) => this.#controllers[0]?.group.map.get(key))
     if (this.#checker.openCalls > 0) throw new Broken(`${this.#checker.openCalls} calls have no outcome`)
@@ -270,28 +240,22 @@ class Run {
     ] as const) {
       void acting.edit(key, value).then((code) => codes.push(code))
     }
-    if (!(await this.#go(5_000, () => codes.length === 2 && this.#isWhole())) || codes.some((code) => code !== undefined)) {
+    if (!(await this.go(5_000, () => codes.length === 2 && this.#isWhole())) || codes.some((code) => code !== undefined)) {
       throw new Broken(`edits after the heal: ${codes.map(String).join(', ')}; ${this.#describe()}`)
     }
     const before = this.#checker.answeredCalls
     for (let i = 0; i < 100; i++) {
       this.#makeCall()
-      await this.#go(5)
+      await this.go(5)
     }
-    await this.#go(5_000)
+    await this.go(5_000)
     const answered = this.#checker.answeredCalls - before
     if (answered < 100 || this.#checker.openCalls > 0) throw new Broken(`${answered} of 100 calls after the heal were answered`)
   }
 
-  #trace(line: string): void {
-    const text = `${this.#time.nowMs().toFixed(3)} ${line}`
-    for (let i = 0; i < text.length; i++) {
-      const code = text.charCodeAt(i)
-      this.#hash[0] = Math.imul((this.#hash[0] as number) ^ code, 0x01000193)
-      this.#hash[1] = Math.imul((this.#hash[1] as number) ^ code, 0x85ebca6b) ^ ((this.#hash[1] as number) >>> 15)
-    }
+  override trace(line: string): void {
+    super.trace(line)
     if (line.includes(' role acting')) this.#terms++
-    this.#onLine(text)
   }
 }
 

@@ -1,14 +1,5 @@
-import { msgpackCodec } from '../../core/adapters/codec/index.ts'
-import {
-  Client,
-  ControlChannel,
-  type InstancePlatform,
-  LocalInstance,
-  PeerInstance,
-  StandbyController,
-  servePeerClient,
-} from '../../core/api/index.ts'
-import { isServeError, type Random, type ServeError, SILENT } from '../../core/base/index.ts'
+import { Client, LocalInstance, PeerInstance, StandbyController, servePeerClient } from '../../core/api/index.ts'
+import { type ServeError, SILENT } from '../../core/base/index.ts'
 import { resolveHttpOptions } from '../../core/gateway/index.ts'
 import {
   CONTROLLER,
@@ -27,14 +18,12 @@ import {
 } from '../../core/mesh/index.ts'
 import { compareEpochs } from '../../core/mesh/versioned-map.ts'
 import type { RoutingTable } from '../../core/model/index.ts'
-import { InProcessHost } from '../../core/replica/index.ts'
 import { testTurns } from '../support/fake-clock.ts'
-import { MortalHost } from '../support/mortal-host.ts'
-import { seededRandom } from '../support/seeded-random.ts'
 import { Broken } from './checker.ts'
+import { MeshSim, peek, type SimPlace, signer, verify } from './mesh-sim.ts'
 import { SimDisk } from './sim-disk.ts'
-import { Machine, SimTime } from './sim-time.ts'
-import { peek, signer, verify } from './whole-mesh.ts'
+import { withSeed } from './sim-run.ts'
+import { Machine } from './sim-time.ts'
 
 const CHAOS_MS = 60_000
 /** After the heal one controller leads, and all have its table, within this time: a lease, and a redial on slow clocks. */
@@ -42,8 +31,6 @@ const IN_STEP_MS = 20_000
 const WHOLE_MS = 90_000
 /** And stays so. */
 const STABLE_MS = 15_000
-const DEADLINE_MS = 3_000
-const WANTED = 4
 const ROLES: readonly MeshRole[] = ['controller', 'replica', 'caller', 'gateway']
 
 export interface LedResult {
@@ -58,14 +45,10 @@ export interface LedResult {
   readonly inStepMs: number
 }
 
-interface Place {
-  readonly name: string
+interface Place extends SimPlace {
   readonly kind: 'founder' | 'standby' | 'peer'
-  machine: Machine
-  host: MortalHost
   readonly disk: SimDisk
   hasJoined: boolean
-  client: Client | undefined
   peer: MeshPeer | undefined
   standby: StandbyController | undefined
   /** Of the founder that leads from its own instance. */
@@ -77,104 +60,60 @@ interface Place {
  * were acknowledged survive, no peer's table goes back, two tables of one stamp are equal, each call has one outcome. Throws {@link Broken}.
  */
 export async function runLedMesh(seed: number, onLine: (line: string) => void = () => {}): Promise<LedResult> {
-  try {
-    return await new LedRun(seed, onLine).run()
-  } catch (error) {
-    throw new Broken(`seed ${seed}: ${error instanceof Error ? error.message : String(error)}`, { cause: error })
-  }
+  return withSeed(seed, () => new LedRun(seed, onLine).run())
 }
 
-class LedRun {
-  readonly #seed: number
-  readonly #random: Random
-  readonly #time = new SimTime()
-  readonly #network: MemoryNetwork
-  readonly #places: Place[] = []
-  readonly #onLine: (line: string) => void
+class LedRun extends MeshSim<Place> {
+  readonly network: MemoryNetwork
   readonly #faults: Readonly<Record<'wall' | 'cut' | 'peer' | 'controller' | 'leader' | 'replica', boolean>>
-  readonly #runs = new Map<number, number>()
   readonly #stamps = new Map<string, { readonly life: number; readonly epoch: Epoch; readonly table: RoutingTable }>()
-  readonly #tables = new Map<string, string>()
   readonly #terms = new Map<string, string>()
   readonly #acked: string[] = []
   #tickets: Readonly<Record<'standby' | 'peer', string>> = { standby: '', peer: '' }
-  #hash = 0x811c9dc5
-  #calls = 0
-  #answered = 0
   #edits = 0
-  #isChaos = true
-  #failure: Broken | undefined
 
   constructor(seed: number, onLine: (line: string) => void) {
-    this.#seed = seed
-    this.#onLine = onLine
-    const random = seededRandom(seed * 2_654_435_761)
-    this.#random = random
+    super(seed, 2_654_435_761, onLine)
+    const { random } = this
     const maybe = (): boolean => random() < 0.5
     this.#faults = { wall: maybe(), cut: maybe(), peer: maybe(), controller: maybe(), leader: random() < 0.8, replica: maybe() }
-    const wire = new Machine('wire', 1, 0, this.#time, () => {})
-    this.#network = new MemoryNetwork({ delayMs: [1, 1 + random() * 40] }, wire, random)
+    const wire = new Machine('wire', 1, 0, this.time, () => {})
+    this.network = new MemoryNetwork({ delayMs: [1, 1 + random() * 40] }, wire, random)
     this.#add('c0', 'founder')
     for (let i = 0; i < 1 + Math.floor(random() * 2); i++) this.#add(`c${i + 1}`, 'standby')
     for (let i = 0; i < 2 + Math.floor(random() * 2); i++) this.#add(`p${i}`, 'peer')
   }
 
   async run(): Promise<LedResult> {
-    for (const place of this.#places) {
-      await this.#drive(this.#start(place))
-      if (place.kind !== 'peer') await this.#drive(this.#makeTickets())
+    for (const place of this.places) {
+      await this.drive(this.#start(place))
+      if (place.kind !== 'peer') await this.drive(this.#makeTickets())
     }
-    const target = Object.freeze({ [Symbol.for('shoal.ModuleTarget')]: true, url: 'sim:echo', exportName: 'default' })
-    const { client } = this.#places[0] as Place
-    for (const name of ['once', 'again']) {
-      const config = { numReplicas: WANTED, idempotent: name === 'again' }
-      await this.#drive((client as Client).createBackend(name, target as never, { config }))
-      await this.#drive((client as Client).createEndpoint(name, { backend: name }))
-    }
-    this.#every(10, 120, () => this.#call(this.#pick(this.#places)))
-    this.#every(1_000, 4_000, () => this.#edit(this.#pick(this.#places)))
-    this.#every(2_000, 9_000, () => this.#fault())
-    this.#every(1_000, 1_000, () => this.#replaceSuperseded())
-    await this.#go(CHAOS_MS)
-    this.#isChaos = false
-    this.#trace('heal')
-    this.#network.heal()
+    await this.serveBackends((this.places[0] as Place).client as Client)
+    this.every(10, 120, () => this.call(this.pick(this.places)))
+    this.every(1_000, 4_000, () => this.#edit(this.pick(this.places)))
+    this.every(2_000, 9_000, () => this.#fault())
+    this.every(1_000, 1_000, () => this.#replaceSuperseded())
+    await this.go(CHAOS_MS)
+    this.isChaos = false
+    this.trace('heal')
+    this.network.heal()
     const inStepMs = await this.#heal()
-    await this.#proveAlive()
-    const { hash, events } = { hash: (this.#hash >>> 0).toString(16), events: this.#time.events }
-    const [calls, answered, acked] = [this.#calls, this.#answered, this.#acked.length]
-    return { seed: this.#seed, hash, events, calls, answered, acked, terms: this.#terms.size, inStepMs }
+    await this.proveAnswered(60)
+    const { hash, events } = { hash: this.hash, events: this.time.events }
+    const [calls, answered, acked] = [this.calls, this.answered, this.#acked.length]
+    return { seed: this.seed, hash, events, calls, answered, acked, terms: this.#terms.size, inStepMs }
   }
 
   #add(name: string, kind: Place['kind']): void {
-    const random = this.#random
-    const machine = new Machine(name, 0.8 + random() * 0.5, random() * 600_000, this.#time, () => {})
+    const random = this.random
+    const machine = new Machine(name, 0.8 + random() * 0.5, random() * 600_000, this.time, () => {})
     const more = { hasJoined: false, client: undefined, peer: undefined, standby: undefined, founding: undefined }
-    this.#places.push({ name, kind, machine, host: this.#host(machine), disk: new SimDisk(random), ...more })
+    this.places.push({ name, kind, machine, host: this.hostOn(machine), disk: new SimDisk(random), ...more })
   }
 
-  /** Runs on and looks at every table after every event. */
-  async #go(ms: number, isDone: () => boolean = () => false): Promise<boolean> {
-    const isSo = await this.#time.run(ms, () => {
-      this.#look()
-      return this.#failure !== undefined || isDone()
-    })
-    if (this.#failure !== undefined) throw this.#failure
-    return isSo
-  }
-
-  async #drive<T>(work: Promise<T>): Promise<T> {
-    let isOver = false
-    const over = (): void => {
-      isOver = true
-    }
-    work.then(over, over)
-    if (!(await this.#go(60_000, () => isOver))) throw new Broken('something that should take a moment took a minute')
-    return work
-  }
-
-  #look(): void {
-    for (const { name, peer, machine, standby } of this.#places) {
+  protected look(): void {
+    for (const { name, peer, machine, standby } of this.places) {
       if (standby?.isActing === true)
         this.#noteTerm(standby.group.leader.term, standby.group.leader.controllerId, `${name}#${machine.life}`)
       if (peer === undefined) continue
@@ -185,37 +124,33 @@ class LedRun {
       if (before !== undefined && before.life === machine.life) {
         const order = compareEpochs(epoch, before.epoch)
         if (order < 0 || (order === 0 && table.version < before.table.version)) {
-          this.#fail(`${name} went back from ${before.epoch.term}.${before.epoch.controllerId}/${before.table.version} to ${stamp}`)
+          this.fail(`${name} went back from ${before.epoch.term}.${before.epoch.controllerId}/${before.table.version} to ${stamp}`)
         }
       }
       this.#stamps.set(name, { life: machine.life, epoch, table })
-      if (table.version === 0) continue
-      const text = JSON.stringify([[...table.endpoints].sort(byName), [...table.backends].sort(byName)])
-      const known = this.#tables.get(stamp)
-      if (known !== undefined && known !== text) this.#fail(`two tables are stamped ${stamp}: ${text} at ${name}, before ${known}`)
-      this.#tables.set(stamp, text)
+      if (table.version > 0) this.noteTable(stamp, table, name)
     }
   }
 
   #noteTerm(term: number, controllerId: string, life: string): void {
     const key = `${term}.${controllerId}`
     const known = this.#terms.get(key)
-    if (known === undefined) this.#trace(`term ${key}`)
-    if (known !== undefined && known !== life) this.#fail(`epoch ${key} of ${life} was that of ${known}`)
+    if (known === undefined) this.trace(`term ${key}`)
+    if (known !== undefined && known !== life) this.fail(`epoch ${key} of ${life} was that of ${known}`)
     this.#terms.set(key, life)
   }
 
   /** As its process would: it founds the mesh, joins, or comes back; when that fails, again a little later. */
   async #start(place: Place): Promise<void> {
     const { machine, name, kind, disk } = place
-    place.host = this.#host(machine)
+    place.host = this.hostOn(machine)
     try {
       if (kind === 'peer') await this.#join(place)
       else if (kind === 'founder' && !knowsOthers(disk.synced)) await this.#found(place)
       else await this.#standBy(place)
-      if (place.machine === machine) this.#trace(`started ${name}`)
+      if (place.machine === machine) this.trace(`started ${name}`)
     } catch (error) {
-      this.#trace(`not started ${name} ${String((error as ServeError).code)}`)
+      this.trace(`not started ${name} ${String((error as ServeError).code)}`)
       if (place.machine === machine) machine.after(1_000, () => void this.#start(place))
     }
   }
@@ -226,22 +161,22 @@ class LedRun {
     const group = new ControllerGroup(
       { controllerId: name, store: disk.open(machine, 5), isFounder: true, onEvent: (event) => hub?.onGroupEvent(event) },
       machine,
-      this.#random,
+      this.random,
       SILENT,
     )
     await group.open()
     this.#noteTerm(group.leader.term, name, `${name}#${machine.life}`)
     hub = new MeshHub(
       {
-        transport: this.#network.join(name),
+        transport: this.network.join(name),
         authority: this.#authority(group),
-        card: this.#card(place),
+        card: { ...this.cardOf(place), isolations: [] },
         epoch: group.leader,
         group,
         onGreater: (epoch) => group.noteLeader(epoch),
         secret: () => 'secret',
         isReturning: group.leader.term > 1,
-        ...this.#common,
+        ...this.common,
       },
       machine,
       testTurns(),
@@ -259,7 +194,7 @@ class LedRun {
       place.client = new Client(instance)
     }
     const options = { name, http: undefined, fetchOptions: resolveHttpOptions({}), store: group.asStore(), mesh, onOpen }
-    await LocalInstance.start(options, this.#platform(machine, host))
+    await LocalInstance.start(options, this.platformOn(machine, host))
     mesh.noteChange()
   }
 
@@ -274,14 +209,14 @@ class LedRun {
       : await readTicket(this.#tickets.standby, verify, peek)
     const standby = new StandbyController({
       name,
-      transport: this.#network.join(name),
+      transport: this.network.join(name),
       store: disk.open(machine, 5),
       secret: isBack ? 'secret' : undefined,
       keepSecret: async () => {},
       toAuthority: async (_secret, group) => this.#authority(group),
-      hub: { card: this.#card(place), ...this.#common },
+      hub: { card: { ...this.cardOf(place), isolations: [] }, ...this.common },
       fetchOptions: resolveHttpOptions({}),
-      platform: this.#platform(machine, host),
+      platform: this.platformOn(machine, host),
     })
     const own = { roles: ROLES, trusted: true }
     const credential = isBack ? (await this.#authority(undefined).issue(name, '', own)).token : undefined
@@ -294,20 +229,20 @@ class LedRun {
 
   async #join(place: Place): Promise<void> {
     const claims = await readTicket(this.#tickets.peer, verify, peek)
-    const peer = this.#peer(place, this.#network.join(place.name), { ticket: this.#tickets.peer, claims })
+    const peer = this.#peer(place, this.network.join(place.name), { ticket: this.#tickets.peer, claims })
     await this.#enter(place, peer)
   }
 
   #peer(place: Place, transport: PeerTransport, init: Pick<MeshPeerInit, 'ticket' | 'claims'> & Partial<MeshPeerInit>): MeshPeer {
     const { machine, host } = place
-    const { isolations: _, ...card } = this.#card(place)
-    const all = { transport, card, hosts: new Map([['thread', host]]), ...this.#common, ...init }
-    return new MeshPeer(all, machine, testTurns(), this.#random, SILENT)
+    const card = this.cardOf(place)
+    const all = { transport, card, hosts: new Map([['thread', host]]), ...this.common, ...init }
+    return new MeshPeer(all, machine, testTurns(), this.random, SILENT)
   }
 
   async #enter(place: Place, peer: MeshPeer): Promise<void> {
     const { machine, host } = place
-    const init = { peer, platform: this.#platform(machine, host), http: undefined, fetchOptions: resolveHttpOptions({}) }
+    const init = { peer, platform: this.platformOn(machine, host), http: undefined, fetchOptions: resolveHttpOptions({}) }
     const instance = await PeerInstance.join(init)
     if (place.machine !== machine) return
     place.peer = peer
@@ -316,254 +251,122 @@ class LedRun {
 
   /** Tickets that name every controller that is known by now. */
   async #makeTickets(): Promise<void> {
-    const { client } = this.#places[0] as Place
-    await this.#go(1_000)
+    const { client } = this.places[0] as Place
+    await this.go(1_000)
     const make = (roles: readonly MeshRole[]): Promise<string> => (client as Client).createTicket({ roles, uses: 1_000, ttlMs: 86_400_000 })
     this.#tickets = { standby: await make(ROLES), peer: await make(['replica', 'caller']) }
-  }
-
-  #call(place: Place): void {
-    const { client, machine, name } = place
-    if (client === undefined) return
-    const id = ++this.#calls
-    const endpoint = this.#random() < 0.5 ? 'once' : 'again'
-    const lateMs = (DEADLINE_MS + 1_000) / 0.8
-    let outcomes = 0
-    const settle = (code: string): void => {
-      // What is left of a dead machine does not count.
-      if (place.machine !== machine) return
-      if (++outcomes > 1) this.#fail(`call ${id} has a second outcome, ${code}`)
-      this.#trace(`call ${id} ${code}`)
-      if (code === 'answered') this.#answered++
-    }
-    this.#time.after(lateMs, () => {
-      if (outcomes === 0 && place.machine === machine) this.#fail(`call ${id} of ${name} has no outcome ${lateMs} ms after it began`)
-    })
-    let answer: Promise<unknown>
-    try {
-      const handle = client.getHandle(endpoint).options({ timeoutMs: DEADLINE_MS })
-      answer = handle.remote([id, endpoint === 'again']) as unknown as Promise<unknown>
-    } catch (error) {
-      return settle((error as ServeError).code)
-    }
-    answer.then(
-      (value) => {
-        if (value !== id) this.#fail(`call ${id} was answered with ${String(value)}`)
-        settle('answered')
-      },
-      (error: unknown) => {
-        if (!isServeError(error)) return this.#fail(`call ${id} failed with ${String(error)}`)
-        this.#trace(`call ${id} of ${name} ${error.message}`)
-        if (error.outcome === 'not-started' && this.#runs.has(id)) this.#fail(`call ${id} ended as not-started and was run (${error.code})`)
-        settle(error.code)
-      },
-    )
   }
 
   #edit({ client, machine, name }: Place): void {
     if (client === undefined) return
     const edit = `e${++this.#edits}`
-    const isKept = this.#random() < 0.6
+    const isKept = this.random() < 0.6
     const work = isKept
       ? client.createEndpoint(edit, { backend: 'once' })
-      : client.updateBackendConfig('again', { maxConcurrentQueries: 1 + Math.floor(this.#random() * 4) })
+      : client.updateBackendConfig('again', { maxConcurrentQueries: 1 + Math.floor(this.random() * 4) })
     work.then(
       () => {
-        this.#trace(`edit ${edit} at ${name}`)
-        if (isKept && this.#places.some((place) => place.machine === machine)) this.#acked.push(edit)
+        this.trace(`edit ${edit} at ${name}`)
+        if (isKept && this.places.some((place) => place.machine === machine)) this.#acked.push(edit)
       },
-      (error: unknown) => this.#trace(`edit ${edit} at ${name} ${String((error as ServeError).code)}`),
+      (error: unknown) => this.trace(`edit ${edit} at ${name} ${String((error as ServeError).code)}`),
     )
   }
 
   #fault(): void {
-    const faults = this.#faults
-    const kinds = (Object.keys(faults) as (keyof typeof faults)[]).filter((kind) => faults[kind])
-    if (kinds.length === 0) return
-    const kind = this.#pick(kinds)
-    const place = this.#pick(this.#places)
-    this.#trace(`fault ${kind} ${place.name}`)
-    if (kind === 'cut') this.#network.cut(place.name, this.#pick(this.#places).name)
+    const kind = this.pickFault(this.#faults)
+    if (kind === undefined) return
+    const place = this.pick(this.places)
+    this.trace(`fault ${kind} ${place.name}`)
+    if (kind === 'cut') this.network.cut(place.name, this.pick(this.places).name)
     if (kind === 'wall') {
-      for (const { name } of this.#places) if (name !== place.name && this.#random() < 0.7) this.#network.partition(place.name, name)
-      this.#time.after(2_000 + this.#random() * 12_000, () => this.#network.heal())
+      for (const { name } of this.places) if (name !== place.name && this.random() < 0.7) this.network.partition(place.name, name)
+      this.time.after(2_000 + this.random() * 12_000, () => this.network.heal())
     }
     if (kind === 'replica') {
       const { alive } = place.host
-      if (alive.length > 0) void this.#pick(alive).die()
+      if (alive.length > 0) void this.pick(alive).die()
     }
-    if (kind === 'peer') this.#crash(this.#pick(this.#places.filter((one) => one.kind === 'peer')))
-    if (kind === 'controller') this.#crash(this.#pick(this.#places.filter((one) => one.kind !== 'peer')))
+    if (kind === 'peer') this.#crash(this.pick(this.places.filter((one) => one.kind === 'peer')))
+    if (kind === 'controller') this.#crash(this.pick(this.places.filter((one) => one.kind !== 'peer')))
     if (kind === 'leader') {
-      const leader = this.#places.find(({ founding, standby }) => founding?.group.role === 'acting' || standby?.isActing === true)
+      const leader = this.places.find(({ founding, standby }) => founding?.group.role === 'acting' || standby?.isActing === true)
       if (leader !== undefined) this.#crash(leader)
     }
   }
 
   #crash(place: Place, mostMs = 10_000): void {
     if (place.client === undefined) return
-    this.#trace(`crash ${place.name}`)
+    this.trace(`crash ${place.name}`)
     place.machine = place.machine.replace()
     Object.assign(place, { client: undefined, peer: undefined, standby: undefined, founding: undefined })
     place.disk.crash()
-    this.#network.crash(place.name)
-    this.#time.after(500 + this.#random() * mostMs, () => void this.#start(place))
+    this.network.crash(place.name)
+    this.time.after(500 + this.random() * mostMs, () => void this.#start(place))
   }
 
   /** A founder that another has followed leads no more; whoever runs its process starts it again. */
   #replaceSuperseded(): void {
-    for (const place of this.#places) if (place.founding?.group.role === 'standby') this.#crash(place, 2_000)
+    for (const place of this.places) if (place.founding?.group.role === 'standby') this.#crash(place, 2_000)
   }
 
   async #heal(): Promise<number> {
-    const startedAtMs = this.#time.nowMs()
+    const startedAtMs = this.time.nowMs()
     const superseded = (): boolean => {
       this.#replaceSuperseded()
       return this.#isInStep()
     }
-    if (!(await this.#go(IN_STEP_MS, superseded))) throw new Broken(`not in step ${IN_STEP_MS} ms after the heal: ${this.#describe()}`)
-    const inStepMs = this.#time.nowMs() - startedAtMs
+    if (!(await this.go(IN_STEP_MS, superseded))) throw new Broken(`not in step ${IN_STEP_MS} ms after the heal: ${this.describe()}`)
+    const inStepMs = this.time.nowMs() - startedAtMs
     // Whoever starts only now may bring word of a greater term, after which somebody has to begin another one.
     for (let stableMs = 0; stableMs < STABLE_MS; ) {
-      const isWhole = await this.#go(WHOLE_MS - (this.#time.nowMs() - startedAtMs), () => this.#isWhole())
-      if (!isWhole) throw new Broken(`not whole ${WHOLE_MS} ms after the heal: ${this.#describe()}`)
-      const wholeAtMs = this.#time.nowMs()
-      await this.#go(STABLE_MS, () => !this.#isWhole())
-      stableMs = this.#time.nowMs() - wholeAtMs
+      const isWhole = await this.go(WHOLE_MS - (this.time.nowMs() - startedAtMs), () => this.#isWhole())
+      if (!isWhole) throw new Broken(`not whole ${WHOLE_MS} ms after the heal: ${this.describe()}`)
+      const wholeAtMs = this.time.nowMs()
+      await this.go(STABLE_MS, () => !this.#isWhole())
+      stableMs = this.time.nowMs() - wholeAtMs
     }
     const { endpoints } = this.#leaderTable() as RoutingTable
     const lost = this.#acked.filter((name) => !endpoints.has(name))
-    if (lost.length > 0) throw new Broken(`acknowledged and gone: ${lost.join(', ')}; ${this.#describe()}`)
+    if (lost.length > 0) throw new Broken(`acknowledged and gone: ${lost.join(', ')}; ${this.describe()}`)
     return inStepMs
   }
 
   /** What the one that leads has, when it is one. */
   #leaderTable(): RoutingTable | undefined {
-    const acting = this.#places.filter(({ founding, standby }) => founding?.group.role === 'acting' || standby?.isActing === true)
+    const acting = this.places.filter(({ founding, standby }) => founding?.group.role === 'acting' || standby?.isActing === true)
     const [leader] = acting
     return acting.length === 1 ? (leader?.founding?.instance.controller.table ?? leader?.peer?.table) : undefined
   }
 
   #isInStep(): boolean {
     const table = this.#leaderTable()
-    const leader = this.#places.find(({ founding, standby }) => founding?.group.role === 'acting' || standby?.isActing === true)
+    const leader = this.places.find(({ founding, standby }) => founding?.group.role === 'acting' || standby?.isActing === true)
     const epoch = leader?.founding?.group.leader ?? leader?.standby?.group.leader
     if (table === undefined || table.version === 0) return false
-    return this.#places.every(({ client, peer }) => {
+    return this.places.every(({ client, peer }) => {
       if (client === undefined) return false
       return peer === undefined || (peer.epoch.term === epoch?.term && peer.table.version === table.version)
     })
   }
 
   #isWhole(): boolean {
-    return this.#isInStep() && ['once', 'again'].every((tag) => this.#aliveOf(tag) === WANTED)
+    return this.#isInStep() && this.hasAllReplicas
   }
 
-  #aliveOf(tag: string): number {
-    return this.#places.reduce((sum, { host, client }) => {
-      return sum + (client === undefined ? 0 : host.alive.filter(({ spec }) => spec.backend === tag).length)
-    }, 0)
-  }
-
-  #describe(): string {
-    const places = this.#places.map(({ name, peer, client, standby, founding }) => {
+  protected describe(): string {
+    const places = this.places.map(({ name, peer, client, standby, founding }) => {
       const group = founding?.group ?? standby?.group
       const role = group === undefined ? '' : ` ${group.role} of ${group.leader.term}.${group.leader.controllerId}`
       return `${name} ${client === undefined ? 'out' : 'in'}${role} table ${peer?.epoch.term}/${peer?.table.version}`
     })
-    return `once ${this.#aliveOf('once')}, again ${this.#aliveOf('again')}; ${places.join('; ')}`
-  }
-
-  async #proveAlive(): Promise<void> {
-    const answered = this.#answered
-    for (let i = 0; i < 60; i++) {
-      this.#call(this.#places[i % this.#places.length] as Place)
-      await this.#go(20)
-    }
-    await this.#go(DEADLINE_MS / 0.8 + 2_000)
-    if (this.#answered - answered !== 60)
-      throw new Broken(`${this.#answered - answered} of 60 calls after the heal were answered; ${this.#describe()}`)
-  }
-
-  #handler(machine: Machine): unknown {
-    return async (request: { readonly data: readonly [id: number, isSafe: boolean] }): Promise<number> => {
-      const [id, isSafe] = request.data
-      const runs = (this.#runs.get(id) ?? 0) + 1
-      this.#runs.set(id, runs)
-      if (runs > (isSafe ? 2 : 1)) this.#fail(`call ${id} was run ${runs} times`)
-      await new Promise<void>((resolve) => machine.after(this.#random() * 60, resolve))
-      return id
-    }
-  }
-
-  #fail(message: string): void {
-    this.#failure ??= new Broken(message)
-  }
-
-  #every(leastMs: number, mostMs: number, work: () => void): void {
-    this.#time.after(leastMs + this.#random() * (mostMs - leastMs), () => {
-      if (!this.#isChaos) return
-      work()
-      this.#every(leastMs, mostMs, work)
-    })
-  }
-
-  #pick<T>(list: readonly T[]): T {
-    return list[Math.floor(this.#random() * list.length)] as T
+    return `once ${this.aliveOf('once')}, again ${this.aliveOf('again')}; ${places.join('; ')}`
   }
 
   #authority(group: ControllerGroup | undefined): MeshAuthority {
-    const epochMs = this.#epochMs
+    const epochMs = this.epochMs
     const keep = group === undefined ? undefined : async (edits: Parameters<ControllerGroup['edit']>[0]) => void (await group.edit(edits))
     const book = new TicketBook({ epochMs, kept: group?.map.values, keep })
-    return new MeshAuthority({ signer, verify, peek, epochMs, random: this.#random, book })
-  }
-
-  readonly #epochMs = (): number => 1_800_000_000_000 + this.#time.nowMs()
-
-  #card({ name, machine }: Place) {
-    const incarnation = `${machine.life}`
-    return { name, runtime: 'node', incarnation, machine: 'm', resources: { cpu: 4 }, labels: {}, isolations: [] as string[] } as const
-  }
-
-  get #common() {
-    return {
-      codec: msgpackCodec(),
-      verify,
-      openControl: (port: ConstructorParameters<typeof ControlChannel>[0], handlers: ConstructorParameters<typeof ControlChannel>[1]) =>
-        new ControlChannel(port, handlers),
-      epochMs: this.#epochMs,
-    }
-  }
-
-  #host(machine: Machine): MortalHost {
-    const handler = this.#handler(machine)
-    const connect = () => ({ getHandle: () => undefined })
-    const readBytes = async (): Promise<Uint8Array> => new Uint8Array(1)
-    return new MortalHost(new InProcessHost({ load: async () => handler, readBytes, connect }, machine, testTurns()))
-  }
-
-  #platform(machine: Machine, host: MortalHost): InstancePlatform {
-    return {
-      runtime: 'node',
-      clock: machine,
-      turns: testTurns(),
-      random: this.#random,
-      log: SILENT,
-      hosts: new Map([['thread', host]]),
-      resources: { cpu: 4 },
-      readBytes: async () => new Uint8Array(1),
-      callerOf: () => undefined,
-      toPortableCode: () => Promise.reject(new Error('nothing travels by value here')),
-      loadModule: async () => this.#handler(machine),
-    }
-  }
-
-  #trace(line: string): void {
-    const text = `${this.#time.nowMs().toFixed(3)} ${line}`
-    for (let i = 0; i < text.length; i++) this.#hash = Math.imul(this.#hash ^ text.charCodeAt(i), 0x01000193)
-    this.#onLine(text)
+    return new MeshAuthority({ signer, verify, peek, epochMs, random: this.random, book })
   }
 }
-
-const byName = ([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number => (a < b ? -1 : 1)
