@@ -1,5 +1,5 @@
 import type { GoalId, Group, LocalContender, Metrics, Pace, Running } from './contender.ts'
-import { closedLoop, oneByOne, openLoop } from './measure.ts'
+import { closedLoop, oneByOne, openLoop, timesOf } from './measure.ts'
 import { type DataLoaderModule, peer } from './peers.ts'
 import { startPiscina } from './pools.ts'
 import { startRaw } from './raw.ts'
@@ -108,11 +108,7 @@ function closed(name: string, goals: readonly GoalId[], start: Start): LocalCont
     const sequential = await oneByOne(running.call, pace.sequentialMs, (index) => index, LOW_LOAD_PAUSE_MS)
     await running.stop()
     return {
-      rate: loaded.rate,
-      loadedP50: loaded.p50,
-      loadedP99: loaded.p99,
-      sequentialP50: sequential.p50,
-      sequentialP99: sequential.p99,
+      ...timesOf(loaded, sequential),
       averageBatch: batches.average(),
     }
   }

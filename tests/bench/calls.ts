@@ -1,5 +1,5 @@
 import type { GoalId, Group, LocalContender, Metrics, Pace, Running } from './contender.ts'
-import { closedLoop, countMessages, type NextInput, oneByOne } from './measure.ts'
+import { closedLoop, countMessages, type NextInput, oneByOne, timesOf } from './measure.ts'
 import { startComlink, startPiscina, startPiscinaMove, startPoolifier, startTinypool, startWorkerpool } from './pools.ts'
 import { startCoalesced, startRaw } from './raw.ts'
 import { startShoalBackend } from './shoal.ts'
@@ -39,11 +39,7 @@ function noop(name: string, goals: readonly GoalId[], start: Start): LocalConten
     })
     await running.stop()
     return {
-      rate: loaded.rate,
-      loadedP50: loaded.p50,
-      loadedP99: loaded.p99,
-      sequentialP50: sequential.p50,
-      sequentialP99: sequential.p99,
+      ...timesOf(loaded, sequential),
       cpuMicrosPerCall: loaded.cpuMicrosPerCall,
       ...(messages > 0 ? { callsPerMessage: counted / messages } : {}),
     }

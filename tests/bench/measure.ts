@@ -55,6 +55,17 @@ export async function closedLoop(call: Call, inFlight: number, durationMs: numbe
   }
 }
 
+/** What every contender tells of calls under load and of calls one by one. Times in microseconds. */
+export function timesOf(loaded: Pick<LoadedResult, 'rate' | 'p50' | 'p99'>, sequential: { readonly p50: number; readonly p99: number }) {
+  return {
+    rate: loaded.rate,
+    loadedP50: loaded.p50,
+    loadedP99: loaded.p99,
+    sequentialP50: sequential.p50,
+    sequentialP99: sequential.p99,
+  }
+}
+
 /** One call at a time for `durationMs`, `pauseMs` apart; the latencies in microseconds. */
 export async function oneByOne(call: Call, durationMs: number, next: NextInput, pauseMs = 0): Promise<{ p50: number; p99: number }> {
   const latencies: number[] = []

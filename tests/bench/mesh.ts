@@ -8,7 +8,7 @@ import { multiaddr } from '@multiformats/multiaddr'
 import type { Group, LocalContender, Metrics, Pace, Running } from './contender.ts'
 import { free } from './cpu.ts'
 import { Correlator, FrameGatherer, FrameSplitter, frameOf } from './frames.ts'
-import { closedLoop, oneByOne } from './measure.ts'
+import { closedLoop, oneByOne, timesOf } from './measure.ts'
 import { ECHO_ONCE_PROTOCOL, ECHO_PROTOCOL, MAX_STREAMS, startLibp2p } from './mesh-node.ts'
 import { type MoleculerModule, type MsgpackrModule, moleculerOptions, peer, type WsModule } from './peers.ts'
 import { loadShoal, type ShoalClient, startShoal } from './shoal.ts'
@@ -138,11 +138,7 @@ function meshCalls(name: string, start: () => Promise<Running>): LocalContender 
     const loaded = await closedLoop(running.call, 64, pace.loadedMs, text)
     await running.stop()
     return {
-      rate: loaded.rate,
-      loadedP50: loaded.p50,
-      loadedP99: loaded.p99,
-      sequentialP50: sequential.p50,
-      sequentialP99: sequential.p99,
+      ...timesOf(loaded, sequential),
       cpuMicrosPerCall: loaded.cpuMicrosPerCall,
     }
   }

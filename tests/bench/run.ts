@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url'
 import type { FromChild, ToChild } from './child.ts'
 import type { Contender, Group, HttpProbe, Metrics, Pace } from './contender.ts'
 import { checkAndWarm, type LoadGenerator } from './load-generator.ts'
+import { timesOf } from './measure.ts'
 import type { Processes } from './processes.ts'
 
 const childFile = fileURLToPath(new URL('./child.ts', import.meta.url))
@@ -89,14 +90,7 @@ async function loadServer(child: ChildProcess, url: string, probe: HttpProbe, pa
     const before = await usage(child)
     const loaded = await load.run(url, probe, 64, pace.httpSeconds)
     const cpuMicros = (await usage(child)) - before
-    return {
-      rate: loaded.rate,
-      loadedP50: loaded.p50,
-      loadedP99: loaded.p99,
-      cpuMicrosPerCall: cpuMicros / loaded.requests,
-      sequentialP50: sequential.p50,
-      sequentialP99: sequential.p99,
-    }
+    return { ...timesOf(loaded, sequential), cpuMicrosPerCall: cpuMicros / loaded.requests }
   } finally {
     if (child.connected) child.send({ kind: 'stop' } satisfies ToChild)
   }
