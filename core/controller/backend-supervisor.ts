@@ -14,10 +14,10 @@ import {
 } from '../replica/index.ts'
 import type { JsonLimits } from '../request/index.ts'
 import { BackendQueue, type CallTarget, type QueueLimits, serveOutboundOnCall } from '../router/index.ts'
-import { answersWithin } from './answers-within.ts'
 import type { Autoscaler } from './autoscaler.ts'
 import type { Ledger } from './resource-ledger.ts'
 import { RestartPolicy } from './restart-policy.ts'
+import { answersWithin, within } from './within.ts'
 
 /** How long an event loop may stay silent, once a call in it is past its deadline, before its replica is replaced. */
 const SILENCE_MS = 3_000
@@ -196,7 +196,7 @@ export class BackendSupervisor {
       this.#wanted = wantedBefore
       for (const replica of this.#ready) {
         if (old.includes(replica)) continue
-        void this.#track(this.#retire(replica, before.config.gracefulShutdownTimeoutMs))
+        this.#letGo(replica, before)
         void this.#startWhenDue(0)
       }
       throw error
@@ -216,7 +216,7 @@ export class BackendSupervisor {
     const started = await Promise.allSettled(Array.from({ length: spec.config.numReplicas }, () => this.#startOne()))
     const failed = started.find((result): result is PromiseRejectedResult => result.status === 'rejected')
     const retired = failed === undefined ? old : this.#ready.filter((replica) => !old.includes(replica))
-    for (const replica of retired) void this.#track(this.#retire(replica, spec.config.gracefulShutdownTimeoutMs))
+    for (const replica of retired) this.#letGo(replica, spec)
     if (failed !== undefined) {
       this.#spec = before
       throw failed.reason
@@ -231,7 +231,7 @@ export class BackendSupervisor {
     this.#abort.abort(new ServeError('ERR_CANCELLED', `backend ${this.#spec.tag} is stopped`))
     this.#autoscaler?.stop()
     const drained = [...[...this.#replicas.values()].map((replica) => this.#retire(replica, timeoutMs)), ...this.#draining]
-    await this.#within(Promise.all(drained), timeoutMs)
+    await within(this.#seams.clock, Promise.all(drained), timeoutMs, undefined)
     // What was draining before may have been promised more time.
     await Promise.all([...this.#replicas.values()].map((replica) => this.#end(replica)))
     this.queue.failAll(() => new ServeError('ERR_NO_REPLICA', `backend ${this.#spec.tag} was stopped`, { outcome: 'not-started' }))
@@ -247,7 +247,7 @@ export class BackendSupervisor {
     if (replica === undefined || replica.stopping) return
     if (!(await this.#recycle(replica, reason))) {
       if (!must) return
-      void this.#track(this.#retire(replica, this.#spec.config.gracefulShutdownTimeoutMs))
+      this.#letGo(replica)
       this.#evenUp()
     }
     await replica.hosted.whenGone
@@ -315,7 +315,7 @@ export class BackendSupervisor {
     }
     // The newest first: they have the least in their caches. The drain goes on after the change is in force.
     for (const replica of ready.slice(ready.length + missing)) {
-      void this.#track(this.#retire(replica, this.#spec.config.gracefulShutdownTimeoutMs))
+      this.#letGo(replica)
     }
   }
 
@@ -482,7 +482,7 @@ export class BackendSupervisor {
     if (this.#abort.signal.aborted) return
     const ready = this.#ready
     for (let missing = this.#wanted - ready.length - this.#starting; missing > 0; missing--) void this.#startWhenDue(0)
-    for (const replica of ready.slice(this.#wanted)) void this.#track(this.#retire(replica, this.#spec.config.gracefulShutdownTimeoutMs))
+    for (const replica of ready.slice(this.#wanted)) this.#letGo(replica)
   }
 
   #noteFailedStart(error: unknown): void {
@@ -499,7 +499,7 @@ export class BackendSupervisor {
     replica.stopHealth()
     replica.stopMemoryWatch()
     this.#tell(replica.id, 'draining')
-    await this.#within(this.queue.drainLane(replica.lane), timeoutMs)
+    await within(this.#seams.clock, this.queue.drainLane(replica.lane), timeoutMs, undefined)
     await this.#end(replica)
   }
 
@@ -507,20 +507,6 @@ export class BackendSupervisor {
   async #end(replica: Replica): Promise<void> {
     await replica.hosted.stop()
     this.#onGone(replica, await replica.hosted.whenGone)
-  }
-
-  /** Waits for work, but not longer than so many milliseconds. */
-  async #within(work: Promise<unknown>, timeoutMs: number): Promise<void> {
-    let stopTimer: Stop = () => {}
-    const timeUp = new Promise<void>((resolve) => {
-      if (timeoutMs > 0) stopTimer = this.#seams.clock.after(timeoutMs, resolve)
-      else resolve()
-    })
-    try {
-      await Promise.race([work, timeUp])
-    } finally {
-      stopTimer()
-    }
   }
 
   /** A call in a replica is past its deadline. When its event loop does not even answer a ping, the replica hangs and is ended. */
@@ -548,7 +534,7 @@ export class BackendSupervisor {
   #onUnhealthy(replica: Replica, misses: number): void {
     this.#seams.log.warn({ backend: this.#spec.tag, replica: replica.id, misses }, 'replica.unhealthy')
     this.#lastFailure = `checkHealth missed ${misses} times`
-    void this.#track(this.#retire(replica, this.#spec.config.gracefulShutdownTimeoutMs))
+    this.#letGo(replica)
     this.#replaceAfterDeath()
   }
 
@@ -567,7 +553,7 @@ export class BackendSupervisor {
     }
     this.#seams.log.info({ backend: this.#spec.tag, replica: replica.id, reason }, 'replica.recycled')
     this.#tell(replica.id, 'recycled', reason)
-    void this.#track(this.#retire(replica, this.#spec.config.gracefulShutdownTimeoutMs))
+    this.#letGo(replica)
     this.#evenUp()
     return true
   }
@@ -576,13 +562,11 @@ export class BackendSupervisor {
     return replica.stopping || !this.#replicas.has(replica.id)
   }
 
-  async #track(work: Promise<void>): Promise<void> {
+  /** Drains and ends it; nobody waits for that, but `stop` does. */
+  #letGo(replica: Replica, { config }: BackendSpec = this.#spec): void {
+    const work = this.#retire(replica, config.gracefulShutdownTimeoutMs)
     this.#draining.add(work)
-    try {
-      await work
-    } finally {
-      this.#draining.delete(work)
-    }
+    void work.finally(() => this.#draining.delete(work))
   }
 
   #specOf(replicaId: string): ReplicaSpec {

@@ -2,7 +2,7 @@
 import type { Clock, Stop } from '../base/index.ts'
 import type { ResolvedBackendConfig } from '../model/index.ts'
 import type { ReplicaControl } from '../replica/index.ts'
-import { answersWithin } from './answers-within.ts'
+import { answersWithin } from './within.ts'
 
 /** Misses of `checkHealth` in a row that cost a replica its place. */
 const HEALTH_MISSES = 3

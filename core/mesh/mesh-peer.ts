@@ -1,4 +1,5 @@
 import { type Clock, isServeError, type Logger, type Random, ServeError, type Stop, sleep, Topic, type Turns } from '../base/index.ts'
+import { within } from '../controller/index.ts'
 import type { RoutingTable } from '../model/index.ts'
 import type { ReplicaControl, ReplicaHost, ReplicaSpec } from '../replica/index.ts'
 import { type CallTarget, Router } from '../router/index.ts'
@@ -303,12 +304,8 @@ export class MeshPeer {
     this.#isClosing = true
     const control = this.#seat?.control
     if (control !== undefined && timeoutMs > 0) {
-      const timeUp = new AbortController()
-      await Promise.race([
-        control.request('leave').catch(() => undefined),
-        sleep(this.#clock, timeoutMs, timeUp.signal).catch(() => undefined),
-      ])
-      timeUp.abort(new Error('left'))
+      const handedOver = control.request('leave').catch(() => undefined)
+      await within(this.#clock, handedOver, timeoutMs, undefined)
     }
     this.#abort.abort(new ServeError('ERR_CLIENT_CLOSED', 'the peer left'))
     this.#stopLoad()

@@ -1,4 +1,5 @@
 import { type Clock, type Logger, ServeError, type Turns } from '../base/index.ts'
+import { answersWithin, within } from '../controller/index.ts'
 import {
   CallLane,
   type HostedReplica,
@@ -127,13 +128,7 @@ export class ReplicaRoom {
     if (guest === undefined || guest.isStopping) return
     guest.isStopping = true
     this.#init.onChange()
-    let stopTimer = (): void => {}
-    const timeUp = new Promise<void>((resolve) => {
-      stopTimer = timeoutMs > 0 ? this.#clock.after(timeoutMs, resolve) : () => {}
-      if (timeoutMs <= 0) resolve()
-    })
-    await Promise.race([guest.queue.drainLane(guest.lane), timeUp])
-    stopTimer()
+    await within(this.#clock, guest.queue.drainLane(guest.lane), timeoutMs, undefined)
     await guest.hosted.stop()
     this.#forget(guest, await guest.hosted.whenGone)
   }
@@ -164,14 +159,9 @@ export class ReplicaRoom {
     const guest = [...this.#guests.values()].find((candidate) => candidate.lane === lane)
     if (guest === undefined || guest.isProbed) return
     guest.isProbed = true
-    const isAlive = await new Promise<boolean>((resolve) => {
-      const stop = this.#clock.after(SILENCE_MS, () => resolve(false))
-      const answered = (): void => {
-        stop()
-        resolve(true)
-      }
-      guest.hosted.control.ping().then(answered, answered)
-    })
+    // A failure is an answer as well: that of a replica that is ending is told otherwise.
+    const answered = guest.hosted.control.ping().catch(() => undefined)
+    const isAlive = await answersWithin(this.#clock, answered, SILENCE_MS)
     guest.isProbed = false
     if (isAlive || !this.#guests.has(guest.spec.replicaId)) return
     this.#log.warn({ backend: guest.spec.backend, replica: guest.spec.replicaId }, 'replica.hangs')
