@@ -79,11 +79,6 @@ const ignore = (): void => {}
 /** What a result gives to one who iterates: its parts, or itself as the only one. */
 function sourceOf(result: unknown): PartSource<unknown> {
   if (result instanceof StreamParts) return result
-  let left: readonly unknown[] | undefined = [result]
-  const read = async (): Promise<readonly unknown[] | undefined> => {
-    const parts = left
-    left = undefined
-    return parts
-  }
-  return { read, cancel() {} }
+  const left = [result]
+  return { read: async () => (left.length > 0 ? left.splice(0) : undefined), cancel() {} }
 }
