@@ -4,6 +4,7 @@ import type { ResolvedHttpOptions } from '../gateway/index.ts'
 import {
   CONTROLLER,
   ControllerGroup,
+  dialFirst,
   type Epoch,
   enter,
   GROUP_PORT,
@@ -207,7 +208,7 @@ export class StandbyController implements StandbyEnd {
     const seek = async (id: string, addresses: readonly string[]): Promise<void> => {
       sought.add(id)
       try {
-        const connection = await firstOf(addresses, (address) => transport.dial(address, signal))
+        const connection = await dialFirst(transport, addresses, signal, clock, (dialled) => dialled)
         const { member } = await enter(connection, common, clock, turns)
         seatController(member.link.openPort(GROUP_PORT), member, this.group)
         const close = (): void => member.link.close('this controller does not lead any more')
@@ -227,18 +228,6 @@ export class StandbyController implements StandbyEnd {
       await sleep(clock, SEEK_MS * (0.5 + random()), signal).catch(() => undefined)
     }
   }
-}
-
-async function firstOf<T>(addresses: readonly string[], dial: (address: string) => Promise<T>): Promise<T> {
-  let failure: unknown
-  for (const address of addresses) {
-    try {
-      return await dial(address)
-    } catch (error) {
-      failure = error
-    }
-  }
-  throw failure
 }
 
 function isLed(group: ControllerGroup, { term, controllerId }: Epoch): boolean {

@@ -29,6 +29,7 @@ export {
   type GroupSeat,
   knowsOthers,
 } from './controller-group.ts'
+export { dialFirst } from './dial-first.ts'
 export { encodeFrame, FRAME_HEAD_BYTES, FRAME_VERSION, FrameKind, MAX_FRAME_PAYLOAD } from './frame.ts'
 export { type GateCounts, Gatekeeper } from './gatekeeper.ts'
 export { GROUP_PORT, isGroupMessage, seatController, serveGroupPort } from './group-port.ts'

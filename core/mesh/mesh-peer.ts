@@ -7,6 +7,7 @@ import { enter, type GateOptions, type Member, type PeerCard } from './admission
 import { BundleIntake, type BundleIntakeOptions, type BundleListing, type BundleSource } from './bundle-intake.ts'
 import { serveBundlePort } from './bundle-transfer.ts'
 import type { ControllerGroup } from './controller-group.ts'
+import { dialFirst } from './dial-first.ts'
 import { FarLanes } from './far-lanes.ts'
 import { Gatekeeper } from './gatekeeper.ts'
 import { GROUP_PORT, seatController, serveGroupPort } from './group-port.ts'
@@ -32,8 +33,6 @@ import type { VirtualPort } from './virtual-port.ts'
 const HAND_OVER_MS = 30_000
 /** Attempts to join when the connection breaks in between. */
 const FIRST_ATTEMPTS = 3
-/** How long one address is dialled. */
-const DIAL_MS = 3_000
 /** How long calls wait for a link to a node that was not called before; then they go elsewhere until there is one. */
 const COLD_MS = 1_000
 /** Peers that have a bundle and are asked for it before the controller. */
@@ -461,30 +460,11 @@ export class MeshPeer {
   }
 
   async #dialAny(addresses: readonly string[], signal: AbortSignal): Promise<PeerConnection> {
-    const failures: unknown[] = []
-    for (const address of addresses) {
-      try {
-        return await this.#dial(address, signal)
-      } catch (error) {
-        signal.throwIfAborted()
-        failures.push(error)
-      }
-    }
-    throw new ServeError('ERR_NO_CONTROLLER', `the controller answers at none of ${addresses.join(', ')}`, { cause: failures[0] })
-  }
-
-  /** An address that says nothing is left before the next would come too late. */
-  async #dial(address: string, signal: AbortSignal): Promise<PeerConnection> {
-    const attempt = new AbortController()
-    const giveUp = (): void => attempt.abort(signal.reason)
-    signal.addEventListener('abort', giveUp, { once: true })
-    const message = `nothing answered at ${address} within ${DIAL_MS} ms`
-    const stopTimer = this.#clock.after(DIAL_MS, () => attempt.abort(new ServeError('ERR_PEER_UNREACHABLE', message)))
     try {
-      return await this.#init.transport.dial(address, attempt.signal)
-    } finally {
-      stopTimer()
-      signal.removeEventListener('abort', giveUp)
+      return await dialFirst(this.#init.transport, addresses, signal, this.#clock, (connection) => connection)
+    } catch (cause) {
+      signal.throwIfAborted()
+      throw new ServeError('ERR_NO_CONTROLLER', `the controller answers at none of ${addresses.join(', ')}`, { cause })
     }
   }
 

@@ -1,5 +1,6 @@
-import { type Clock, type Logger, type Random, ServeError, type Stop, sleep } from '../base/index.ts'
+import { type Clock, type Logger, type Random, type Stop, sleep } from '../base/index.ts'
 import type { Member } from './admission.ts'
+import { dialFirst } from './dial-first.ts'
 import type { Link } from './link.ts'
 import type { PeerConnection, PeerTransport } from './peer-transport.ts'
 import { keepConnected, redialDelayMs } from './redial.ts'
@@ -172,7 +173,7 @@ export class PeerLinks {
   /** Dials, and goes through others when nobody answers. Rejects with the first failure. */
   async #reach(peerId: string, signal: AbortSignal): Promise<void> {
     try {
-      return await this.#dial(peerId, this.#init.addressesOf(peerId) ?? [], signal)
+      return await this.#dial(this.#init.addressesOf(peerId) ?? [], signal)
     } catch (error) {
       signal.throwIfAborted()
       for (const relay of this.#init.relaysTo(peerId).slice(0, MAX_RELAYS_ASKED)) {
@@ -188,18 +189,10 @@ export class PeerLinks {
     }
   }
 
-  async #dial(peerId: string, addresses: readonly string[], signal: AbortSignal): Promise<void> {
-    let failure: unknown
-    for (const address of addresses) {
-      try {
-        const connection = await this.#init.transport.dial(address, signal)
-        return this.#meet(await this.#init.enter(connection), connection)
-      } catch (error) {
-        signal.throwIfAborted()
-        failure ??= error
-      }
-    }
-    throw failure ?? new ServeError('ERR_PEER_UNREACHABLE', `peer ${peerId} listens nowhere`)
+  #dial(addresses: readonly string[], signal: AbortSignal): Promise<void> {
+    return dialFirst(this.#init.transport, addresses, signal, this.#clock, async (connection) => {
+      this.#meet(await this.#init.enter(connection), connection)
+    })
   }
 
   async #greet(connection: PeerConnection): Promise<void> {
@@ -267,7 +260,7 @@ export class PeerLinks {
     for (let failures = 1; !abort.signal.aborted && this.viaOf(peerId) !== undefined; failures++) {
       try {
         await sleep(this.#clock, redialDelayMs(failures, this.#random, this.#init.redialBoundMs()), abort.signal)
-        await this.#dial(peerId, this.#init.addressesOf(peerId) ?? member.card.addresses, abort.signal)
+        await this.#dial(this.#init.addressesOf(peerId) ?? member.card.addresses, abort.signal)
       } catch {
         // Until it answers, or a link stands that nobody passes on.
       }
