@@ -5,12 +5,15 @@ import { type BodyLimits, type BodyReader, type Exchange, type GoneListener, isL
 import type { RawBody } from '../core/request/index.ts'
 import { Upload } from '../core/service/index.ts'
 import { IncomingBody } from './incoming-body.ts'
+import type { TurnEnd } from './turn-end.ts'
 
 /** What a server settles for all its exchanges. */
 export interface NodeExchangeRules {
   readonly scheme: 'http' | 'https'
   /** Longest time a client may take nothing of what waits for it, in milliseconds. */
   readonly slowReaderTimeoutMs: number
+  /** Where answers that are ready at once wait for each other. */
+  readonly turnEnd: TurnEnd
 }
 
 /** An {@link Exchange} over `node:http`: raw headers, body chunks gathered by hand, a flat list of headers out. */
@@ -22,6 +25,8 @@ export class NodeExchange implements Exchange {
   readonly #request: IncomingMessage
   readonly #response: ServerResponse
   readonly #rules: NodeExchangeRules
+  /** The turn in which the request came. */
+  readonly #turn: number
   /** True while the client waits for `100 Continue` before it sends its body. */
   #expectsContinue: boolean
   #body: IncomingBody | undefined
@@ -34,6 +39,7 @@ export class NodeExchange implements Exchange {
     this.#request = request
     this.#response = response
     this.#rules = rules
+    this.#turn = rules.turnEnd.turn
     this.#expectsContinue = expectsContinue
     response.on('close', () => {
       this.#isGone = true
@@ -98,11 +104,14 @@ export class NodeExchange implements Exchange {
     if (status !== 204 && status !== 304 && !(this.method === 'HEAD' && hasLength(headers))) headers.push('content-length', String(bytes))
     this.#closeIfUncertain(headers)
     response.writeHead(status, headers)
-    // An ASCII text as latin1: cheaper, and Node, which encodes head and text together, leaves the head as it is.
-    if (typeof body === 'string' && body.length === bytes) response.end(body, 'latin1')
-    else response.end(body)
-    this.#body?.discard()
-    if (response.writableLength > 0) this.#watchReader()
+    this.#rules.turnEnd.at(this.#turn, () => {
+      if (this.#isGone) return
+      // An ASCII text as latin1: cheaper, and Node, which encodes head and text together, leaves the head as it is.
+      if (typeof body === 'string' && body.length === bytes) response.end(body, 'latin1')
+      else response.end(body)
+      this.#body?.discard()
+      if (response.writableLength > 0) this.#watchReader()
+    })
   }
 
   open(status: number, headers: string[]): void {

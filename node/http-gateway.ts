@@ -7,6 +7,7 @@ import { type Logger, type Random, ServeError, SILENT } from '../core/base/index
 import { Gateway, type GatewaySource, gatewayFetch, type ResolvedHttpOptions, type SecretSource } from '../core/gateway/index.ts'
 import { realClock } from './clock.ts'
 import { NodeExchange } from './http-exchange.ts'
+import { TurnEnd } from './turn-end.ts'
 
 /** What an HTTP gateway on a socket is made of. */
 export interface HttpGatewayInit {
@@ -48,8 +49,9 @@ export async function startHttpGateway({ source, options, random, log = SILENT }
   const adminToken = await readSecret(options.adminToken)
   const gateway = new Gateway({ source, options, adminToken, random, log })
   const scheme = options.tls === undefined ? 'http' : 'https'
-  const rules = { scheme, slowReaderTimeoutMs: options.slowReaderTimeoutMs } as const
-  const mounted = options.middlewares.length === 0 ? undefined : await mount(gateway, options)
+  const turnEnd = new TurnEnd()
+  const rules = { scheme, slowReaderTimeoutMs: options.slowReaderTimeoutMs, turnEnd } as const
+  const mounted = options.middlewares.length === 0 ? undefined : await mount(gateway, options, turnEnd)
 
   const handle = (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void => {
     ;(request.socket as Answered)[RESPONSE] = response
@@ -78,7 +80,7 @@ export async function startHttpGateway({ source, options, random, log = SILENT }
     const exchange = new NodeExchange(request, response, rules, true)
     gateway.refuse(exchange, new ServeError('ERR_BAD_REQUEST', `Expect: ${String(request.headers.expect).slice(0, 100)} cannot be met`))
   })
-  guardConnections(server, gateway, options)
+  guardConnections(server, gateway, options, turnEnd)
   await listen(server, options)
   const { address, port } = server.address() as AddressInfo
   const host = address.includes(':') ? `[${address}]` : address
@@ -117,10 +119,10 @@ const RESPONSE = Symbol('the newest response on a connection')
 type Answered = { [RESPONSE]?: ServerResponse }
 
 /** Hono and its Node adapter replace the globals Request and Response, so they stay out of a process without middlewares. */
-async function mount(gateway: Gateway, options: ResolvedHttpOptions): Promise<Mounted> {
+async function mount(gateway: Gateway, options: ResolvedHttpOptions, turnEnd: TurnEnd): Promise<Mounted> {
   const { mountMiddlewares } = await import('../core/adapters/hono/mount.ts')
   const { getRequestListener } = await import('@hono/node-server')
-  const mounted = mountMiddlewares(options.middlewares, gateway, realClock)
+  const mounted = mountMiddlewares(options.middlewares, gateway, realClock, () => turnEnd.here())
   return { fetch: mounted.fetch, listener: getRequestListener(mounted.fetchFromNode, { errorHandler: mounted.failed }) }
 }
 
@@ -155,7 +157,7 @@ function createListener(options: ResolvedHttpOptions): Server {
 }
 
 /** Answers what never becomes a request. */
-function guardConnections(server: Server, gateway: Gateway, options: ResolvedHttpOptions): void {
+function guardConnections(server: Server, gateway: Gateway, options: ResolvedHttpOptions, turnEnd: TurnEnd): void {
   const refuse = (socket: Duplex, error: ServeError): void => {
     if (!socket.writable) {
       socket.destroy()
@@ -171,6 +173,7 @@ function guardConnections(server: Server, gateway: Gateway, options: ResolvedHtt
     setTimeout(() => socket.destroy(), LINGER_MS).unref()
   }
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
+    turnEnd.run()
     const response = (socket as Answered)[RESPONSE]
     const isAnswering = response?.headersSent === true && !response.writableEnded
     if (error.code === 'ECONNRESET' || isAnswering) socket.destroy()

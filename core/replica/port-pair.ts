@@ -12,7 +12,7 @@ export function createPortPair(turns: Turns): [CallPort, CallPort] {
 
 class LocalPort implements CallPort {
   readonly #turns: Turns
-  readonly #waiting: (readonly unknown[])[] = []
+  #waiting: (readonly unknown[])[] = []
   #peer: LocalPort | undefined
   #listener: ((message: readonly unknown[]) => void) | undefined
   #scheduled = false
@@ -38,7 +38,7 @@ class LocalPort implements CallPort {
 
   close(): void {
     this.#closed = true
-    this.#waiting.length = 0
+    this.#waiting = []
   }
 
   #receive(message: readonly unknown[]): void {
@@ -49,13 +49,21 @@ class LocalPort implements CallPort {
   #schedule(): void {
     if (this.#scheduled) return
     this.#scheduled = true
-    this.#turns.soon(() => {
-      this.#scheduled = false
-      for (let message = this.#waiting.shift(); message !== undefined; message = this.#waiting.shift()) this.#listener?.(message)
-    })
+    this.#turns.soon(this.#deliver)
+  }
+
+  readonly #deliver = (): void => {
+    this.#scheduled = false
+    const messages = this.#waiting
+    this.#waiting = []
+    for (const message of messages) if (!this.#closed) this.#listener?.(message)
   }
 }
 
 function hasObjects(message: readonly unknown[]): boolean {
-  return message.some((slot) => (typeof slot === 'object' ? slot !== null : typeof slot === 'function' || typeof slot === 'symbol'))
+  for (const slot of message) {
+    const type = typeof slot
+    if (type === 'object' ? slot !== null : type === 'function' || type === 'symbol') return true
+  }
+  return false
 }

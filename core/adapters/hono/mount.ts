@@ -28,7 +28,12 @@ interface Bindings {
   readonly raw?: { readonly headers: readonly string[]; readonly target: string }
   readonly isLocal: boolean
   readonly outgoing?: Outgoing
+  /** Gives the answer its moment to go. */
+  readonly release?: Release
 }
+
+/** Runs what sends an answer, now or soon. */
+type Release = (send: () => void) => void
 
 /** A gateway behind middlewares. */
 export interface MountedGateway {
@@ -43,8 +48,14 @@ export interface MountedGateway {
 /**
  * Puts Hono middlewares in front of a gateway, the first outermost. They see every request, system routes, unknown paths and preflights included;
  * the gateway's own check of origins runs inside them, for a CORS middleware may have allowed the origin.
+ * @param onRequest is told of each request from a socket, and gives what its answer is released by
  */
-export function mountMiddlewares(middlewares: readonly HttpMiddleware[], gateway: Gateway, clock: Clock): MountedGateway {
+export function mountMiddlewares(
+  middlewares: readonly HttpMiddleware[],
+  gateway: Gateway,
+  clock: Clock,
+  onRequest: () => Release = () => (send) => send(),
+): MountedGateway {
   const app = new Hono<{ Bindings: Bindings }>()
   for (const middleware of middlewares) app.use('*', middleware as unknown as MiddlewareHandler)
   const failed = (error: unknown): Response => problemResponse(error, gateway)
@@ -59,13 +70,14 @@ export function mountMiddlewares(middlewares: readonly HttpMiddleware[], gateway
         entered: request,
         raw: { headers: incoming.rawHeaders, target: incoming.url ?? '' },
         isLocal: isLoopbackAddress(incoming.socket.remoteAddress),
+        release: onRequest(),
       }),
   }
 }
 
 /** The last handler: the gateway answers the request as the middlewares left it. */
 function answerInside(context: Context<{ Bindings: Bindings }>, gateway: Gateway, clock: Clock): Promise<Response> {
-  const { entered, raw, isLocal, outgoing } = context.env
+  const { entered, raw, isLocal, outgoing, release } = context.env
   const request = context.req.raw
   const isUntouched = request === entered
   // Without a length the body is counted as it comes, unless a middleware has read it already.
@@ -74,7 +86,7 @@ function answerInside(context: Context<{ Bindings: Bindings }>, gateway: Gateway
   return new Promise((resolve) =>
     gateway.handle(
       new FetchExchange(request, {
-        resolve,
+        resolve: release === undefined ? resolve : (response) => release(() => resolve(response)),
         isLocal,
         ...(isUntouched && raw !== undefined && { raw }),
         ...(outgoing !== undefined && {
