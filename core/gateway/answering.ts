@@ -1,10 +1,9 @@
 import { isServeError, type Logger, ServeError } from '../base/index.ts'
-import { AnswerKind, type StreamAnswer } from '../request/index.ts'
+import { AnswerKind, findHeader, type StreamAnswer } from '../request/index.ts'
 import type { Call, CallSink } from '../service/index.ts'
 import { checkedHeaders, isBodyless, toWholeAnswer } from './answer.ts'
 import type { Exchange, GoneListener } from './exchange.ts'
 import { type Problem, toProblem } from './problem.ts'
-import { findHeader } from './request-head.ts'
 import { AS_GIVEN, EVENTS, type StreamForm, streamForm, toEvent } from './stream-form.ts'
 
 /** What the answers of one gateway have in common. */

@@ -1,4 +1,4 @@
-import { findHeader } from './request-head.ts'
+import { findHeader } from '../request/index.ts'
 
 const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS'])
 

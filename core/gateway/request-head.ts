@@ -1,4 +1,5 @@
 import { ServeError } from '../base/index.ts'
+import { isNamed } from '../request/index.ts'
 
 /** Longest deadline a caller may ask for, in milliseconds. */
 const MAX_TIMEOUT_MS = 600_000
@@ -49,18 +50,6 @@ export function readHead(rawHeaders: readonly string[]): RequestHead {
   }
   return { host, bodyBytes, callMethod, shardKey, timeoutMs, rawHeaders: dropped === undefined ? rawHeaders : without(rawHeaders, dropped) }
 }
-
-/** The value of a header by its lower-case name, several joined by `, `; undefined when it is missing. */
-export function findHeader(rawHeaders: readonly string[], name: string): string | undefined {
-  let found: string | undefined
-  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
-    if (isNamed(rawHeaders[i] as string, name)) found = found === undefined ? rawHeaders[i + 1] : `${found}, ${rawHeaders[i + 1]}`
-  }
-  return found
-}
-
-const isNamed = (name: string, lowerCase: string): boolean =>
-  name === lowerCase || (name.length === lowerCase.length && name.toLowerCase() === lowerCase)
 
 function without(rawHeaders: readonly string[], places: readonly number[]): string[] {
   return rawHeaders.filter((_, i) => !places.includes(i - (i % 2)))

@@ -1,8 +1,8 @@
 import { ServeError } from '../base/index.ts'
+import { findHeader } from '../request/index.ts'
 import type { Answering } from './answering.ts'
 import type { Exchange } from './exchange.ts'
 import type { GatewaySource } from './gateway.ts'
-import { findHeader } from './request-head.ts'
 import { isSameSecret } from './same-secret.ts'
 
 /** What a system route needs. */

@@ -1,6 +1,7 @@
 import { ServeError } from '../base/index.ts'
 import { argsOfUrl, lastValues } from './body.ts'
 import { asBytes, bytesOf, textOf } from './bytes.ts'
+import { findHeader } from './find-header.ts'
 import { decodeHttpHead, type HttpHead } from './http-head.ts'
 import { parseGuardedJson } from './json-guard.ts'
 import { JSON_LIMITS, type JsonLimits } from './json-limits.ts'
@@ -144,7 +145,7 @@ export class HttpRequest {
   }
 
   get #contentType(): string {
-    return (this.headers.get('content-type') ?? '').toLowerCase()
+    return (this.#headers?.get('content-type') ?? findHeader(this.#split.rawHeaders, 'content-type') ?? '').toLowerCase()
   }
 
   async #jsonOfHere(): Promise<unknown> {

@@ -2,6 +2,7 @@
 export { type EncodedAnswer, encodeAnswer } from './answer-codec.ts'
 export { argsOfUrl } from './body.ts'
 export { asBytes, bytesOf, textOf } from './bytes.ts'
+export { findHeader, isNamed } from './find-header.ts'
 export { flatHeaders } from './flat-headers.ts'
 export {
   AnswerKind,

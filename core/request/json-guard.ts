@@ -25,6 +25,7 @@ function refuseProto(this: unknown, key: string, value: unknown): unknown {
 }
 
 function guard(text: string, limits: JsonLimits): void {
+  if (isHarmless(text, limits)) return
   let depth = 0
   let values = 1
   for (let i = 0; i < text.length; i++) {
@@ -40,6 +41,16 @@ function guard(text: string, limits: JsonLimits): void {
       if (++values > limits.maxValues) throw tooMuch(`more than ${limits.maxValues} values`)
     }
   }
+}
+
+/** True for a text too short for too many values that has, strings included, too few brackets for too deep a nesting: most are told by that. */
+function isHarmless(text: string, { maxDepth, maxValues }: JsonLimits): boolean {
+  if (text.length >= maxValues) return false
+  let left = maxDepth
+  for (const bracket of '[{') {
+    for (let at = text.indexOf(bracket); at !== -1; at = text.indexOf(bracket, at + 1)) if (left-- === 0) return false
+  }
+  return true
 }
 
 /** Index of the closing quote, or the end of the text. Looks for quotes only; a quote after an odd run of backslashes is no end. */
