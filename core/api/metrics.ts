@@ -1,6 +1,7 @@
 import type { BackendStatus } from '../controller/index.ts'
 import type { GateCounts, MeshCounts } from '../mesh/index.ts'
 import type { BackendQueue, EndpointCounters } from '../router/index.ts'
+import { cumulativeCounts } from '../service/index.ts'
 
 /** Bounds of the latency histogram in milliseconds. */
 const BOUNDS_MS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 30_000]
@@ -90,7 +91,7 @@ function addBackend(backend: string, queue: BackendQueue, status: BackendStatus 
   add('shoal_backend_calls_ongoing', { backend }, queue.ongoing)
   add('shoal_backend_replicas_wanted', { backend }, status?.wanted ?? 0)
   add('shoal_backend_replicas_ready', { backend }, queue.ready)
-  const counts = queue.latency.cumulative(BOUNDS_MS)
+  const counts = cumulativeCounts(queue.latency.snapshot(), BOUNDS_MS)
   BOUNDS_MS.forEach((bound, index) => add('shoal_backend_call_duration_ms', { backend, le: bound }, counts[index] ?? 0, '_bucket'))
   add('shoal_backend_call_duration_ms', { backend, le: '+Inf' }, queue.latency.count, '_bucket')
   add('shoal_backend_call_duration_ms', { backend }, queue.latency.sumMs, '_sum')

@@ -1,6 +1,7 @@
 import { type Clock, nearestName, ServeError, sleep } from '../base/index.ts'
 import { isRecord, type TrafficPolicy } from '../model/index.ts'
 import type { BackendQueue } from '../router/index.ts'
+import { countsSince, quantileMs } from '../service/index.ts'
 
 /** When a canary is rolled back. */
 export interface RolloutGuard {
@@ -81,7 +82,7 @@ export function observe(queues: readonly BackendQueue[]): () => StepObservation 
       const start = starts[index] ?? { succeeded: 0, failed: 0, latency: new Float64Array(0) }
       failed += counters.failed - start.failed
       requests += counters.succeeded - start.succeeded + counters.failed - start.failed
-      p99Ms = Math.max(p99Ms, latency.quantileSince(start.latency, 0.99))
+      p99Ms = Math.max(p99Ms, quantileMs(countsSince(latency.snapshot(), start.latency), 0.99))
     })
     return { requests, failed, p99Ms }
   }

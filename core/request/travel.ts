@@ -9,7 +9,6 @@ export function isPrimitive(value: unknown): boolean {
 export function roughSizeBytes(value: unknown): number {
   if (typeof value === 'string') return value.length
   if (typeof value !== 'object' || value === null) return 0
-  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return value.byteLength
   try {
     return roughObjectSize(value, 0)
   } catch {
@@ -19,18 +18,23 @@ export function roughSizeBytes(value: unknown): number {
 }
 
 function roughObjectSize(value: object, depth: number): number {
+  const isList = Array.isArray(value)
+  if (!isList && !isPlainObject(value)) return ArrayBuffer.isView(value) || value instanceof ArrayBuffer ? value.byteLength : 16
+  if (depth > 3) return 8
   let size = 16
-  const children = Array.isArray(value) ? value : isPlainObject(value) ? Object.values(value) : []
-  const counted = Math.min(children.length, 32)
-  for (let i = 0; i < counted; i++) {
-    const child = children[i]
-    if (typeof child === 'string') size += child.length
-    else if (ArrayBuffer.isView(child) || child instanceof ArrayBuffer) size += child.byteLength
-    else if (typeof child === 'object' && child !== null && depth < 3) size += roughObjectSize(child, depth + 1)
-    else size += 8
+  let count = 0
+  if (isList) {
+    count = value.length
+    for (let i = 0; i < count && i < 32; i++) size += roughChildSize(value[i], depth)
+  } else {
+    // A list of the values would cost more than all of the rest, and more again when the object is cloned.
+    for (const key in value) if (count++ < 32) size += roughChildSize(value[key], depth)
   }
-  return counted === 0 ? size : Math.round((size * children.length) / counted)
+  return count > 32 ? Math.round((size * count) / 32) : size
 }
+
+const roughChildSize = (child: unknown, depth: number): number =>
+  typeof child === 'string' ? child.length : typeof child === 'object' && child !== null ? roughObjectSize(child, depth + 1) : 8
 
 export function isPlainObject(value: unknown): value is Record<string, unknown> {
   if (typeof value !== 'object' || value === null) return false

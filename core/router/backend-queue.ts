@@ -181,9 +181,10 @@ export class BackendQueue implements CallOwner, LaneOwner {
     call.backend = this.#options.backend
     call.arrivedAtMs = nowMs
     call.deadlineAtMs = nowMs + (call.timeoutMs ?? limits.requestTimeoutMs)
-    call.sizeBytes = call.upload === undefined ? roughSizeBytes(call.data) : call.upload.heldBytes
     if (staysHere(call) && this.#refuseNear(call)) return
-    if ((this.#open >= this.#slots || this.#closed) && this.#refuse(call, nowMs)) return
+    const waits = this.#open >= this.#slots
+    if (waits || call.transfer || this.#poison) call.sizeBytes = call.upload?.heldBytes ?? roughSizeBytes(call.data)
+    if ((waits || this.#closed) && this.#refuse(call, nowMs)) return
     if (this.#poison?.isActive && this.#refusePoison(call, this.#poison)) return
     counters.admitted++
     this.#open++
@@ -312,32 +313,26 @@ export class BackendQueue implements CallOwner, LaneOwner {
   }
 
   #refuse(call: Call, nowMs: number): boolean {
-    if (this.#closed)
-      return this.#reject(
-        call,
-        new ServeError('ERR_NO_REPLICA', `backend ${this.#options.backend} was stopped`, { outcome: 'not-started' }),
-      )
+    if (this.#closed) return this.#reject(call, 'ERR_NO_REPLICA', 'it was stopped')
     const limits = this.#limits
     const waiting = this.#open - this.#slots
-    const hasReplica = this.#lanes.length > 0
-    const waitMs = hasReplica ? this.#drainRate.waitMs(waiting + 1) : undefined
-    const trustedMs = hasReplica ? this.#drainRate.trustedWaitMs(waiting + 1) : undefined
+    const rate = this.#lanes.length > 0 ? this.#drainRate : undefined
+    const trustedMs = rate?.trustedWaitMs(waiting + 1)
+    const { size, sizeBytes } = this.#queueOf(call)
     const why = call.shadow
       ? 'no slot is free for a shadow'
       : waiting >= limits.maxQueuedRequests
         ? `${waiting} waiting, limit ${limits.maxQueuedRequests} (maxQueuedRequests)`
-        : this.#queueOf(call).size > 0 && this.#queueOf(call).sizeBytes + call.sizeBytes > limits.maxQueuedBytes
-          ? `${this.#queueOf(call).sizeBytes} bytes waiting, limit ${limits.maxQueuedBytes} (maxQueuedBytes)`
+        : size > 0 && sizeBytes + call.sizeBytes > limits.maxQueuedBytes
+          ? `${sizeBytes} bytes waiting, limit ${limits.maxQueuedBytes} (maxQueuedBytes)`
           : trustedMs !== undefined && nowMs + trustedMs > call.deadlineAtMs
             ? `${waiting} waiting, expected wait ${Math.round(trustedMs)} ms is longer than the deadline`
             : undefined
     if (why === undefined) return false
-    const error = this.#error('ERR_BACK_PRESSURE', why, {
-      outcome: 'not-started',
-      retryAfterMs: Math.max(1, Math.ceil(waitMs ?? 1_000)),
+    return this.#reject(call, 'ERR_BACK_PRESSURE', why, {
+      retryAfterMs: Math.max(1, Math.ceil(rate?.waitMs(waiting + 1) ?? 1_000)),
       details: { backend: this.#options.backend, waiting },
     })
-    return this.#reject(call, error)
   }
 
   /** What remembers payloads comes with the first replica that is lost to one. */
@@ -351,18 +346,16 @@ export class BackendQueue implements CallOwner, LaneOwner {
     const refusedForMs = poison.refusedForMs(call)
     if (refusedForMs === 0) return false
     const retryAfterMs = Math.ceil(refusedForMs)
-    const error = this.#error('ERR_POISON', `this payload has ended replicas twice, refused for ${retryAfterMs} ms`, {
-      outcome: 'not-started',
+    return this.#reject(call, 'ERR_POISON', `this payload has ended replicas twice, refused for ${retryAfterMs} ms`, {
       retryAfterMs,
       details: { backend: this.#options.backend },
     })
-    return this.#reject(call, error)
   }
 
-  #reject(call: Call, error: ServeError): true {
+  #reject(call: Call, code: ErrorCode, why: string, options?: ServeErrorOptions): true {
     this.counters.rejected++
     call.state = CallState.SETTLED
-    call.sink.fail(error)
+    call.sink.fail(this.#error(code, why, { ...options, outcome: 'not-started' }))
     return true
   }
 
@@ -425,14 +418,13 @@ export class BackendQueue implements CallOwner, LaneOwner {
   /** What only this node may take and it cannot: another node's call is refused at once, for that one has a queue of its own. */
   #refuseNear(call: Call): boolean {
     if (this.#nearLanes.length === 0 && (call.guest || this.#farLanes.length > 0)) {
-      const message = 'no replica runs on this node, and the call may not leave it'
-      return this.#reject(call, this.#error('ERR_OUT_OF_REACH', message, { outcome: 'not-started' }))
+      return this.#reject(call, 'ERR_OUT_OF_REACH', 'no replica runs on this node, and the call may not leave it')
     }
     if (!call.guest) return false
     const room = GUEST_WINDOWS * this.#nearLanes.reduce((sum, lane) => sum + lane.window, 0)
     if (this.#guests < room) return false
-    const message = `${this.#guests} calls of other nodes are here, the limit is ${room}`
-    return this.#reject(call, this.#error('ERR_BACK_PRESSURE', message, { outcome: 'not-started', retryAfterMs: GUEST_RETRY_MS }))
+    const why = `${this.#guests} calls of other nodes are here, the limit is ${room}`
+    return this.#reject(call, 'ERR_BACK_PRESSURE', why, { retryAfterMs: GUEST_RETRY_MS })
   }
 
   #onDeadline(call: Call): void {
@@ -444,16 +436,14 @@ export class BackendQueue implements CallOwner, LaneOwner {
     if (lane !== undefined) this.#options.onOverdue(lane)
     // What was handed over may be started until the replica hears of this.
     const outcome = lane === undefined ? 'not-started' : 'started-unknown'
-    const { streamIdleTimeoutMs } = this.#limits
-    const error =
+    const hasNone = lane === undefined && this.#lanes.length === 0
+    const why =
       call.state === CallState.STREAMING
-        ? this.#error('ERR_TIMEOUT', `no part of the stream for ${streamIdleTimeoutMs} ms (streamIdleTimeoutMs)`, {
-            outcome: 'started-unknown',
-          })
-        : lane === undefined && this.#lanes.length === 0
-          ? this.#error('ERR_NO_REPLICA', `no replica was ready within ${afterMs} ms; ${this.#options.describeAbsence()}`, { outcome })
-          : this.#error('ERR_TIMEOUT', `no answer within ${afterMs} ms (requestTimeoutMs or timeoutMs)`, { outcome })
-    this.#letGo(call, error, false)
+        ? `no part of the stream for ${this.#limits.streamIdleTimeoutMs} ms (streamIdleTimeoutMs)`
+        : hasNone
+          ? `no replica was ready within ${afterMs} ms; ${this.#options.describeAbsence()}`
+          : `no answer within ${afterMs} ms (requestTimeoutMs or timeoutMs)`
+    this.#letGo(call, this.#error(hasNone ? 'ERR_NO_REPLICA' : 'ERR_TIMEOUT', why, { outcome }), false)
   }
 
   /** Takes the call away from wherever it is. In a replica its slot stays taken until the replica says that it is done with it. */

@@ -3,5 +3,6 @@ export { Call, type CallInit, type CallOwner, type CallSink, CallState, type Rea
 export { CallQueue } from './call-queue.ts'
 export { DeadlineWheel } from './deadline-wheel.ts'
 export { LatencyHistogram } from './latency-histogram.ts'
+export { countsSince, cumulativeCounts, quantileMs } from './latency-readings.ts'
 export type { PacedUpload, UploadSink } from './paced-upload.ts'
 export { Upload, type UploadOptions, type UploadSource } from './upload.ts'

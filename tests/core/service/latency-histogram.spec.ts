@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { LatencyHistogram } from '../../../core/service/index.ts'
+import { countsSince, cumulativeCounts, LatencyHistogram, quantileMs } from '../../../core/service/index.ts'
 
 const of = (...durationsMs: number[]): LatencyHistogram => {
   const histogram = new LatencyHistogram()
@@ -9,7 +9,7 @@ const of = (...durationsMs: number[]): LatencyHistogram => {
 }
 
 describe('LatencyHistogram', () => {
-  it('reads 0 when nothing was noted', () => expect(of().quantileMs(0.99)).to.equal(0))
+  it('reads 0 when nothing was noted', () => expect(quantileMs(of().snapshot(), 0.99)).to.equal(0))
 
   it('counts and sums what was noted', () => {
     const histogram = of(1, 2, 3.5)
@@ -25,7 +25,7 @@ describe('LatencyHistogram', () => {
         (durationsMs, share) => {
           const sorted = durationsMs.toSorted((a, b) => a - b)
           const truth = sorted[Math.ceil(sorted.length * share) - 1]!
-          const read = of(...durationsMs).quantileMs(share)
+          const read = quantileMs(of(...durationsMs).snapshot(), share)
           expect(read).to.be.at.least(truth * (1 - 1e-9))
           expect(read).to.be.at.most(truth * 1.19)
         },
@@ -34,14 +34,23 @@ describe('LatencyHistogram', () => {
   })
 
   it('puts what is below a microsecond, even nothing, into its first bucket', () => {
-    expect(of(0).quantileMs(1)).to.be.below(0.002)
+    expect(quantileMs(of(0).snapshot(), 1)).to.be.below(0.002)
   })
 
   it('keeps what is beyond a minute in its last bucket', () => {
-    expect(of(10 * 60_000).quantileMs(1)).to.be.above(60_000)
+    expect(quantileMs(of(10 * 60_000).snapshot(), 1)).to.be.above(60_000)
   })
 
   it('counts up to bounds, as many at the last as there are below it', () => {
-    expect(of(0.5, 5, 50, 500).cumulative([1, 10, 100, 1_000])).to.deep.equal([1, 2, 3, 4])
+    expect(cumulativeCounts(of(0.5, 5, 50, 500).snapshot(), [1, 10, 100, 1_000])).to.deep.equal([1, 2, 3, 4])
+  })
+
+  it('reads what was added after a snapshot by itself', () => {
+    const histogram = of(1, 1, 1)
+    const earlier = histogram.snapshot()
+    histogram.add(100)
+    const since = countsSince(histogram.snapshot(), earlier)
+    expect(quantileMs(since, 0.01)).to.be.above(99)
+    expect(quantileMs(countsSince(histogram.snapshot(), histogram.snapshot()), 1)).to.equal(0)
   })
 })
