@@ -33,6 +33,8 @@ export class FarLanes {
   readonly #onNeeded: (nodeId: string) => void
   readonly #clock: Clock
   readonly #nodes = new Map<string, FarNode>()
+  /** Lanes that take no more, with the queues whose calls are in them. */
+  readonly #draining = new Map<CallLane, BackendQueue>()
 
   /**
    * @param queues by tag; kept up to date by its owner, who calls `refresh` then
@@ -85,6 +87,8 @@ export class FarLanes {
   close(reason: string): void {
     for (const nodeId of [...this.#nodes.keys()]) this.remove(nodeId, reason)
     this.#nodes.clear()
+    for (const [lane, queue] of this.#draining) queue.removeLane(lane, reason, false)
+    this.#draining.clear()
   }
 
   /** Forgets nodes that are not listed any more. */
@@ -106,7 +110,7 @@ export class FarLanes {
         lanes.set(tag, list)
         const wanted = queue === undefined ? 0 : (ready[tag] ?? 0)
         while (list.length < wanted && queue !== undefined) this.#open(nodeId, link, tag, queue, list)
-        for (const { lane } of list.splice(wanted)) this.#retire(queue, lane)
+        for (const one of list.splice(wanted)) this.#retire(queue, one)
       }
     }
   }
@@ -148,13 +152,17 @@ export class FarLanes {
 
   /** What the lanes of another link hold is answered there first. */
   #retired({ lanes }: FarNode): Map<string, FarLane[]> {
-    for (const [tag, list] of lanes) for (const { lane } of list.splice(0)) this.#retire(this.#queues.get(tag), lane)
+    for (const [tag, list] of lanes) for (const one of list.splice(0)) this.#retire(this.#queues.get(tag), one)
     return new Map()
   }
 
-  /** Takes no more for it; what it holds is answered first. */
-  #retire(queue: BackendQueue | undefined, lane: CallLane): void {
+  /** Takes no more for it; what it holds is answered first, but for calls that wait for a link: those go elsewhere. */
+  #retire(queue: BackendQueue | undefined, { lane, lazy }: FarLane): void {
     if (queue === undefined) return void lane.close()
-    void queue.drainLane(lane).then(() => queue.removeLane(lane, 'the replica went', false))
+    this.#draining.set(lane, queue)
+    void queue.drainLane(lane).then(() => {
+      if (this.#draining.delete(lane)) queue.removeLane(lane, 'the replica went', false)
+    })
+    lazy?.refuse('the replica went')
   }
 }

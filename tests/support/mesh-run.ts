@@ -61,7 +61,6 @@ export class MeshRun {
     return run
   }
 
-  log: string[] = []
   /** The whole story of a seed, up to the heal. */
   static async of(seed: number): Promise<MeshRun> {
     const run = await MeshRun.begin(seed)
@@ -93,19 +92,7 @@ export class MeshRun {
     await world.until(() => [...this.#callers.keys()].every((id) => this.#outcomes.has(id)))
     const total = (): number => Object.values(world.spread('work')).reduce((sum, count) => sum + count, 0)
     const alive = (): number => [world.host, ...this.#peers.map(({ host }) => host)].reduce((sum, host) => sum + host.alive.length, 0)
-    await world
-      .until(() => total() === WANTED && alive() === WANTED)
-      .catch(async (e) => {
-        console.log(
-          world.spread('work'),
-          total(),
-          [world.host, ...this.#peers.map(({ host }) => host)].map((h) => h.alive.map((r) => r.spec.replicaId)),
-          this.#peers.map((p) => p.name),
-          JSON.stringify((await world.client.status()).backends.work),
-        )
-        console.log(JSON.stringify(this.log.slice(-40)))
-        throw e
-      })
+    await world.until(() => total() === WANTED && alive() === WANTED)
     await world.until(() => this.#peers.every(({ peer }) => peer.table.version === world.hub.tableVersion))
   }
 
