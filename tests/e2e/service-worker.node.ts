@@ -15,8 +15,13 @@ const params = new URLSearchParams(location.search)
 const name = params.get('name')
 window.seen = []
 const begun = new Promise((resolve) => { window.begin = resolve })
+let asks = 0
+const noteAsk = ({ data }) => { if (data.shoal === 'who' && ++asks === 2) window.seen.push('asked again') }
 window.holding = (async () => {
-  if (params.has('later')) await begun
+  if (params.has('later')) {
+    navigator.serviceWorker.addEventListener('message', noteAsk)
+    await begun
+  }
   const client = await serve.start({ http: { middlewares: [async (context, next) => { await next(); context.header('x-middleware', 'seen') }] } })
   await client.createBackend('api', async (request) => {
     const { pathname, searchParams } = new URL(request.url)
@@ -131,7 +136,7 @@ describe('fetch() of an unmodified page, through the Service Worker', function (
     await user.evaluate(() => {
       ;(window as unknown as { who: Promise<string> }).who = fetch('/api/who').then((response) => response.text())
     })
-    // Within the few seconds that a request waits.
+    await whenSeen(loading, 'asked again')
     await loading.evaluate('begin(); holding')
     expect(await user.evaluate('window.who')).to.equal('second')
   })
