@@ -34,7 +34,7 @@ const exitOf = async (child: ChildProcess): Promise<unknown> =>
   child.exitCode === null && child.signalCode === null ? (await once(child, 'exit'))[0] : child.exitCode
 
 describe('shoal on the command line', function () {
-  this.timeout(30_000)
+  this.timeout(120_000)
 
   describe('with an app that runs', () => {
     let folders: InstanceFolders
