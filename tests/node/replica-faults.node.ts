@@ -1,14 +1,12 @@
 import { spawn } from 'node:child_process'
-import { setTimeout as delay } from 'node:timers/promises'
 import { expect } from 'chai'
 import { SILENT } from '../../core/base/index.ts'
 import type { BackendConfig, Client, HttpOptions, Logger, ReplicaOptions, ServeError } from '../../node/index.ts'
 import * as serve from '../../node/index.ts'
+import { until } from '../support/until.ts'
 
 const MIB = 2 ** 20
 const MOST_CALLS = 200_000
-/** A test that waited in vain for so long has failed and must not go on. */
-const LONGEST_WAIT_MS = 50_000
 /** Until a replica that hangs is replaced; the three seconds of silence that are the rule are shown under a fake clock. */
 const REPLACED_WITHIN_MS = 10_000
 
@@ -77,28 +75,19 @@ async function withVictim(
   await client.createEndpoint('victim', { backend: 'victim', route: '/victim', methods: ['GET', 'POST'] })
   // Resolves when the next call that hangs or loops is in user code.
   await check(client, async () => {
-    await until(() => rings > heard)
+    await until(() => rings > heard, 'a call to begin')
     heard++
   })
 }
 
 const victim = (client: Client) => client.getHandle<typeof Victim>('victim')
 
-/** Looks again and again; by time, since a child process may need long for what this one passes in many turns. */
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const endMs = performance.now() + LONGEST_WAIT_MS
-  while (!(await condition())) {
-    if (performance.now() > endMs) throw new Error('it never came to that')
-    await delay(1)
-  }
-}
-
 /** Resolves when the backend has so many replicas ready and none starting. */
 async function whenReady(client: Client, tag: string, ready: number): Promise<void> {
   await until(async () => {
     const backend = (await client.status()).backends[tag]
     return backend?.ready === ready && backend.starting === 0
-  })
+  }, `${ready} replicas of ${tag}`)
 }
 
 const errorOf = async (work: PromiseLike<unknown>): Promise<ServeError> => {
