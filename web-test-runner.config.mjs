@@ -63,6 +63,6 @@ export default {
     }),
   ],
   reporters: [defaultReporter({ reportTestProgress: false, reportTestResults: true }), countingReporter()],
-  testFramework: { config: { ui: 'bdd', timeout: 10_000, ...(process.env.TEST_GREP && { grep: process.env.TEST_GREP }) } },
+  testFramework: { config: { ui: 'bdd', timeout: 30_000, ...(process.env.TEST_GREP && { grep: process.env.TEST_GREP }) } },
   coverageConfig: { include: ['core/**', 'browser/**'], reporters: ['json', 'text-summary'], reportDir: 'coverage/browser' },
 }

@@ -16,8 +16,8 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs, stripVTControlCharacters } from 'node:util'
 import { ensureChromium } from '../tools/chromium.mjs'
 
-/** A step that takes longer hangs: it is ended and counts as failed. */
-const STEP_LIMIT_MS = 900_000
+/** A step that takes longer hangs: it is ended and counts as failed. A slow machine needs several times what an idle one does. */
+const STEP_LIMIT_MS = 3_600_000
 /** What `engines` of package.json asks for; older ones cannot run TypeScript. */
 const OLDEST_NODE = [22, 18]
 

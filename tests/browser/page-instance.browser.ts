@@ -169,7 +169,9 @@ describe('an instance in a page', () => {
     })
     const client = await serving(target)
     const open = client.getHandle('endpoint').remote('never')
-    setTimeout(() => workers[0]?.terminate(), 50)
+    // Behind the open call on the same port: once this is answered, that has begun.
+    await client.getHandle('endpoint').remote(1)
+    workers[0]?.terminate()
     expect(await codeOf(open)).to.equal('ERR_REPLICA_DIED')
     expect(await client.getHandle('endpoint').remote(2)).to.equal(4)
   })

@@ -11,9 +11,17 @@ const html = (script: string): string => `<!doctype html><meta charset="utf-8"><
 const HOLDER = html(`<script type="module">
 import * as serve from '/dist/shoal.min.mjs'
 import { answerFetches } from '/dist/service-worker.js'
-const name = new URLSearchParams(location.search).get('name')
+const params = new URLSearchParams(location.search)
+const name = params.get('name')
 window.seen = []
+const begun = new Promise((resolve) => { window.begin = resolve })
+let asks = 0
+const noteAsk = ({ data }) => { if (data.shoal === 'who' && ++asks === 2) window.seen.push('asked again') }
 window.holding = (async () => {
+  if (params.has('later')) {
+    navigator.serviceWorker.addEventListener('message', noteAsk)
+    await begun
+  }
   const client = await serve.start({ http: { middlewares: [async (context, next) => { await next(); context.header('x-middleware', 'seen') }] } })
   await client.createBackend('api', async (request) => {
     const { pathname, searchParams } = new URL(request.url)
@@ -29,7 +37,7 @@ window.holding = (async () => {
       yield 'after'
     })()
     if (pathname === '/api/stream') return (async function* () {
-      try { for (let i = 0; i < 100; i++) { yield 'part ' + i + '\\n'; await new Promise((resolve) => setTimeout(resolve, 10)) } }
+      try { for (let i = 0; ; i++) { yield 'part ' + i + '\\n'; await new Promise((resolve) => setTimeout(resolve, 10)) } }
       finally { window.seen.push('stream over') }
     })()
   }, { replicaOptions: { isolation: 'inline' } })
@@ -122,10 +130,15 @@ describe('fetch() of an unmodified page, through the Service Worker', function (
   it('waits for a holder that is still loading', async () => {
     const holder = await openHolder()
     const user = await openUser()
+    const loading = await context.newPage()
+    await loading.goto(`${server.origin}/holder.html?name=second&later`)
     await holder.close()
-    const answer = text(user, '/api/who')
-    await openHolder('second')
-    expect(await answer).to.deep.equal([200, 'second'])
+    await user.evaluate(() => {
+      ;(window as unknown as { who: Promise<string> }).who = fetch('/api/who').then((response) => response.text())
+    })
+    await whenSeen(loading, 'asked again')
+    await loading.evaluate('begin(); holding')
+    expect(await user.evaluate('window.who')).to.equal('second')
   })
 
   it('goes to another tab when the one that held the replicas is closed; a safe request under way is repeated there', async () => {

@@ -18,7 +18,7 @@ interface Status {
 }
 
 describe('shoal on the command line, with a mesh', function () {
-  this.timeout(60_000)
+  this.timeout(120_000)
 
   let folders: InstanceFolders
   let controller: ChildProcess

@@ -1,6 +1,9 @@
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { expect } from 'chai'
 import { connect } from '../../node/index.ts'
@@ -22,11 +25,16 @@ const started = async (args: readonly string[]): Promise<Running> => {
   throw new Error(`it ended with code ${child.exitCode}`)
 }
 
+/** Resolves once the first signal was heard: the gateway says that it drains, or listens no more. */
+const whenDraining = async (url: string): Promise<void> => {
+  while ((await fetch(`${url}/-/readyz`).catch(() => undefined))?.status === 200) await delay(5)
+}
+
 const exitOf = async (child: ChildProcess): Promise<unknown> =>
   child.exitCode === null && child.signalCode === null ? (await once(child, 'exit'))[0] : child.exitCode
 
 describe('shoal on the command line', function () {
-  this.timeout(30_000)
+  this.timeout(120_000)
 
   describe('with an app that runs', () => {
     let folders: InstanceFolders
@@ -144,13 +152,25 @@ describe('shoal on the command line', function () {
       folders.remove()
     })
 
+    /** A call that is under way until it is released; its answer is `cut` when the connection ends first. */
+    async function hold(url: string): Promise<{ answer: Promise<string>; release(): void }> {
+      const file = join(folders.folder, 'held')
+      const answer = fetch(`${url}/held?file=${encodeURIComponent(file)}`).then(
+        (response) => response.text(),
+        () => 'cut',
+      )
+      while (!existsSync(file)) await delay(5)
+      return { answer, release: () => rmSync(file) }
+    }
+
     for (const signal of ['SIGINT', 'SIGTERM'] as const) {
       it(`finishes what is under way at ${signal} and ends with 0`, async () => {
         const { child: run, url } = await started(['run', fixture('cli-app.ts')])
         child = run
-        const answer = fetch(`${url}/slow`).then((response) => response.text())
-        await fetch(`${url}/greeter`)
+        const { answer, release } = await hold(url)
         run.kill(signal)
+        await whenDraining(url)
+        release()
         expect([await answer, await exitOf(run)]).to.deep.equal(['finished', 0])
       })
     }
@@ -158,11 +178,9 @@ describe('shoal on the command line', function () {
     it('ends at once with 1 at the second signal', async () => {
       const { child: run, url } = await started(['run', fixture('cli-app.ts')])
       child = run
-      const answer = fetch(`${url}/slow`).catch(() => 'cut')
-      await fetch(`${url}/greeter`)
+      const { answer } = await hold(url)
       run.kill('SIGTERM')
-      // The gateway says that it drains once the first signal was heard.
-      while ((await fetch(`${url}/-/readyz`).catch(() => undefined))?.status === 200);
+      await whenDraining(url)
       run.kill('SIGTERM')
       expect([await exitOf(run), await answer]).to.deep.equal([1, 'cut'])
     })

@@ -27,7 +27,7 @@ const failureOf = (work: PromiseLike<unknown>): Promise<unknown> =>
 const filesBelow = (folder: string): string[] => readdirSync(folder, { recursive: true }).map(String)
 
 describe('a detached instance', function () {
-  this.timeout(30_000)
+  this.timeout(60_000)
 
   let folders: InstanceFolders
   let names: string[] = []

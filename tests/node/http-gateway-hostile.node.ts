@@ -5,14 +5,9 @@ import { AnswerKind } from '../../core/request/index.ts'
 import { type HttpGateway, startHttpGateway } from '../../node/http-gateway.ts'
 import { FakeSource, FakeStream } from '../compliance/gateway-source.ts'
 
-const LIMITS: HttpOptions = {
-  port: 0,
-  maxBodyBytes: 1_000,
-  maxHeaders: 20,
-  headersTimeoutMs: 100,
-  uploadTimeoutMs: 150,
-  slowReaderTimeoutMs: 100,
-}
+const LIMITS: HttpOptions = { port: 0, maxBodyBytes: 1_000, maxHeaders: 20 }
+/** For what never ends, alone: what is sent whole may take its time on a busy machine. */
+const IMPATIENT: HttpOptions = { headersTimeoutMs: 300, uploadTimeoutMs: 400, slowReaderTimeoutMs: 100 }
 const GOOD = 'GET /a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n'
 
 const start = (options: HttpOptions = {}): Promise<HttpGateway> => {
@@ -141,8 +136,8 @@ describe('http gateway: hostile input', () => {
     })
   }
 
-  it('closes a connection whose head never ends', () => withServer(['GET /a HTTP/1.1\r\nHost: loc'], [408]))
-  it('closes a connection whose body never ends', () => withServer([post('Content-Length: 10', 'abc')], [408]))
+  it('closes a connection whose head never ends', () => withServer(['GET /a HTTP/1.1\r\nHost: loc'], [408], { options: IMPATIENT }))
+  it('closes a connection whose body never ends', () => withServer([post('Content-Length: 10', 'abc')], [408], { options: IMPATIENT }))
   it('goes on when a client leaves in the middle of its body', () => withServer([post('Content-Length: 10', 'abc')], [400], { end: true }))
   it('goes on when a client leaves without a word', () => withServer([''], [], { end: true }))
 
@@ -152,7 +147,7 @@ describe('http gateway: hostile input', () => {
   it('cuts a client that takes nothing of a stream', async () => {
     const stream = new FakeStream(Array.from({ length: 1_000 }, () => ['x'.repeat(100_000)]))
     const source = new FakeSource().serve('/endless', (call) => call.sink.answer(AnswerKind.STREAM, stream))
-    const server = await startHttpGateway({ source, options: resolveHttpOptions(LIMITS), random: Math.random })
+    const server = await startHttpGateway({ source, options: resolveHttpOptions({ ...LIMITS, ...IMPATIENT }), random: Math.random })
     const socket = connect({ port: server.port, host: '127.0.0.1' }).on('error', () => undefined)
     socket.pause().write(get('/endless'))
     await stream.whenCancelled
@@ -160,8 +155,12 @@ describe('http gateway: hostile input', () => {
     await server.close({ drainMs: 0 })
   })
 
-  async function withServer(parts: readonly string[], statuses: readonly number[], how: { end?: boolean } = {}): Promise<void> {
-    const server = await start()
+  async function withServer(
+    parts: readonly string[],
+    statuses: readonly number[],
+    how: { readonly end?: boolean; readonly options?: HttpOptions } = {},
+  ): Promise<void> {
+    const server = await start(how.options)
     try {
       expect(statusesIn(await exchange(server.port, parts, how))).to.deep.equal(statuses)
       expect(statusesIn(await exchange(server.port, [GOOD]))).to.deep.equal([200])

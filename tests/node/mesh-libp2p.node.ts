@@ -10,6 +10,7 @@ import { createLibp2p } from 'libp2p'
 import { Libp2pChannel } from '../../core/adapters/libp2p/libp2p-channel.ts'
 import { openMeshTransport } from '../../node/mesh-libp2p.ts'
 import { peerTransportCompliance } from '../compliance/peer-transport.ts'
+import { until } from '../support/until.ts'
 
 for (const [name, listen] of [
   ['libp2p over TCP', '/ip4/127.0.0.1/tcp/0'],
@@ -21,14 +22,7 @@ for (const [name, listen] of [
     return {
       a,
       b,
-      async until(isDone, what) {
-        // Real sockets: the condition is waited for, however long the machine takes, up to the limit of the test.
-        for (let i = 0; i < 9_000; i++) {
-          if (isDone()) return
-          await delay(1)
-        }
-        throw new Error(`waited in vain for ${what}`)
-      },
+      until,
       pass: () => delay(30),
       async close() {
         await Promise.all([a.close(), b.close()])

@@ -4,7 +4,7 @@ import { expect } from 'chai'
 import { MeshUnderLoad } from './fixtures/mesh-load.ts'
 
 describe('a mesh under load from its gateway', function () {
-  this.timeout(40_000)
+  this.timeout(90_000)
 
   it('gives each call one outcome, runs none twice and is whole again when a process is killed', async () => {
     const rig = await MeshUnderLoad.start(4)

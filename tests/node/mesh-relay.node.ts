@@ -7,19 +7,11 @@ import { realClock, realTurns } from '../../node/clock.ts'
 import * as serve from '../../node/index.ts'
 import { openMeshTransport } from '../../node/mesh-libp2p.ts'
 import { peerTransportCompliance } from '../compliance/peer-transport.ts'
-import { type RelayBenchInit, relayBench, type Until } from '../support/relay-bench.ts'
+import { type RelayBenchInit, relayBench } from '../support/relay-bench.ts'
+import { until } from '../support/until.ts'
 
 const quiet = { debug() {}, info() {}, warn() {}, error() {} }
 const LISTEN = ['/ip4/127.0.0.1/tcp/0']
-
-const until: Until = async (isDone, what) => {
-  // Real sockets: the condition is waited for, however long the machine takes, up to the limit of the test.
-  for (let i = 0; i < 9_000; i++) {
-    if (isDone()) return
-    await delay(1)
-  }
-  throw new Error(`waited in vain for ${what}`)
-}
 
 peerTransportCompliance('a relayed connection of libp2p', async () => {
   const { a, b, close } = await open()

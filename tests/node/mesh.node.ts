@@ -4,6 +4,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { expect } from 'chai'
 import * as serve from '../../node/index.ts'
 
+/** From the end of a process until all is well again; the seconds themselves are shown under a fake clock. */
+const HEALED_WITHIN_MS = 10_000
+
 const quiet = { debug() {}, info() {}, warn() {}, error() {} }
 
 describe('a mesh of processes', function () {
@@ -64,7 +67,7 @@ describe('a mesh of processes', function () {
     expect((await client.status()).backends.wait?.ready).to.equal(2)
   })
 
-  it('gives every call one outcome when a process is killed, and has its replicas elsewhere within 5 s', async () => {
+  it('gives every call one outcome when a process is killed, and has its replicas elsewhere within 10 s', async () => {
     await client.createBackend(
       'wait',
       async () => {
@@ -81,7 +84,7 @@ describe('a mesh of processes', function () {
     const killedAtMs = performance.now()
     child.kill('SIGKILL')
     await until(async () => Object.keys((await client.status()).nodes).length === 1 && (await client.status()).backends.wait?.ready === 4)
-    expect(performance.now() - killedAtMs).to.be.below(5_000)
+    expect(performance.now() - killedAtMs).to.be.below(HEALED_WITHIN_MS)
     const outcomes = await load.stop()
     expect(new Set(outcomes.filter((outcome) => typeof outcome !== 'number'))).to.satisfy((codes: Set<unknown>) =>
       [...codes].every((code) => code === 'ERR_REPLICA_DIED'),
@@ -97,7 +100,7 @@ describe('a mesh of processes', function () {
     child.kill('SIGSTOP')
     const frozenAtMs = performance.now()
     await until(async () => Object.keys((await client.status()).nodes).length === 1)
-    expect(performance.now() - frozenAtMs).to.be.below(7_000)
+    expect(performance.now() - frozenAtMs).to.be.below(HEALED_WITHIN_MS)
     expect((await client.getHandle('pid').remote()) as number).to.equal(process.pid)
     child.kill('SIGCONT')
     await until(async () => (await spread('pid')) === 2)

@@ -3,10 +3,12 @@ import { expect } from 'chai'
 import { SILENT } from '../../core/base/index.ts'
 import type { BackendConfig, Client, HttpOptions, Logger, ReplicaOptions, ServeError } from '../../node/index.ts'
 import * as serve from '../../node/index.ts'
+import { until } from '../support/until.ts'
 
 const MIB = 2 ** 20
-const MOST_LOOKS = 200_000
-const BUSY_MACHINE_MS = 4_000
+const MOST_CALLS = 200_000
+/** Until a replica that hangs is replaced; the three seconds of silence that are the rule are shown under a fake clock. */
+const REPLACED_WITHIN_MS = 10_000
 
 /** What a test does to a replica from the inside. By value: nothing of this file may be in it. */
 class Victim {
@@ -73,27 +75,19 @@ async function withVictim(
   await client.createEndpoint('victim', { backend: 'victim', route: '/victim', methods: ['GET', 'POST'] })
   // Resolves when the next call that hangs or loops is in user code.
   await check(client, async () => {
-    await until(() => rings > heard)
+    await until(() => rings > heard, 'a call to begin')
     heard++
   })
 }
 
 const victim = (client: Client) => client.getHandle<typeof Victim>('victim')
 
-/** Looks again in every turn, but not for ever: a test that failed must not go on. */
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let i = 0; !(await condition()); i++) {
-    if (i > MOST_LOOKS) throw new Error('it never came to that')
-    await new Promise((resolve) => setImmediate(resolve))
-  }
-}
-
 /** Resolves when the backend has so many replicas ready and none starting. */
 async function whenReady(client: Client, tag: string, ready: number): Promise<void> {
   await until(async () => {
     const backend = (await client.status()).backends[tag]
     return backend?.ready === ready && backend.starting === 0
-  })
+  }, `${ready} replicas of ${tag}`)
 }
 
 const errorOf = async (work: PromiseLike<unknown>): Promise<ServeError> => {
@@ -117,7 +111,7 @@ async function expectConserved(client: Client): Promise<void> {
 }
 
 describe('replicas that fail', function () {
-  this.timeout(30_000)
+  this.timeout(60_000)
 
   describe('a process that is killed', () => {
     const replicaOptions = { isolation: 'process' } as const
@@ -256,7 +250,7 @@ describe('replicas that fail', function () {
           victim(client)
             .leak.remote(upTo)
             .catch((error: unknown) => failures.push(error))
-        for (let i = 0; i < MOST_LOOKS && !states.includes('recycled'); i++) await leak(114)
+        for (let i = 0; i < MOST_CALLS && !states.includes('recycled'); i++) await leak(114)
         for (let i = 0; i < 50; i++) await leak(10)
         expect(failures).to.deep.equal([])
         expect(states.slice(0, 3)).to.deep.equal(['starting', 'ready', 'recycled'])
@@ -277,7 +271,7 @@ describe('replicas that fail', function () {
       let isReplaced = false
       let answered = 0
       const asking = (async () => {
-        for (let i = 0; !isReplaced && i < MOST_LOOKS; i++) {
+        for (let i = 0; !isReplaced && i < MOST_CALLS; i++) {
           await neighbour.remote(i)
           answered++
           await new Promise((resolve) => setImmediate(resolve))
@@ -289,8 +283,7 @@ describe('replicas that fail', function () {
       expect(await victim(client).remote('back')).to.equal('back')
       isReplaced = true
       await asking
-      // 3 s of silence are the rule; a busy machine needs a while to start a thread.
-      expect(performance.now() - startedAtMs).to.be.lessThan(500 + 5_000 + BUSY_MACHINE_MS)
+      expect(performance.now() - startedAtMs).to.be.lessThan(REPLACED_WITHIN_MS)
       expect(answered - answeredByThen).to.be.greaterThan(100)
       expect(Object.keys((await client.status()).backends.victim?.replicas ?? {})).not.to.include(before)
       await expectConserved(client)
