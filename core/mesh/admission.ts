@@ -6,7 +6,7 @@ import type { MeshRole } from './roles.ts'
 import { type CredentialClaims, type Grant, notValid, readCredential, type VerifySigned } from './ticket.ts'
 
 /** Grows when ports or messages change in a way that an older side cannot take. */
-export const MESH_PROTOCOL_VERSION = 2
+export const MESH_PROTOCOL_VERSION = 3
 
 /** How long a connection may take to become a member. */
 export const ADMISSION_MS = 5_000

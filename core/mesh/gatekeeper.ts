@@ -28,7 +28,7 @@ export interface GateCounts {
   readonly refused: ReadonlyMap<string, number>
   /** Bans that have begun. */
   readonly bans: number
-  /** Requests of members that their roles do not allow. */
+  /** Requests and calls of members that their tickets do not allow. */
   readonly forbidden: number
 }
 
@@ -111,6 +111,11 @@ export class Gatekeeper {
     return new Map([...told].map(([topic, work]) => [topic, held(work)]))
   }
 
+  /** Counts what a member may not do and may not know yet; it is held against nobody. */
+  noteForbidden(): void {
+    this.#forbidden++
+  }
+
   strike({ peerId, card, link }: Member, reason: string): void {
     this.#forbidden++
     const strikes = (this.#strikes.get(peerId) ?? 0) + 1
@@ -122,7 +127,7 @@ export class Gatekeeper {
     this.#strikes.delete(peerId)
     this.#peers.ban(peerId, BAN_MOST_MS)
     this.#noteBan({ peer: peerId, banMs: BAN_MOST_MS })
-    link.close('it asked for what its roles do not allow')
+    link.close('it asked for what its ticket does not allow')
   }
 
   #remember(peerId: string): void {

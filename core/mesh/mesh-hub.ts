@@ -193,7 +193,7 @@ export class MeshHub {
     const table = (): RoutingTable => this.#controller?.table ?? emptyRoutingTable()
     const queues = (): ReadonlyMap<string, BackendQueue> => this.#controller?.queues ?? new Map()
     this.#gate = new Gatekeeper(clock, turns, log)
-    this.#door = new BackendDoor(init.lodgesWith ?? { table, queues }, clock, turns)
+    this.#door = new BackendDoor(init.lodgesWith ?? { table, queues }, this.#gate, clock, turns)
     this.#relay = new Relay({ maxRelayed, linkTo: (id) => this.#peers.get(id)?.member.link })
     this.epoch = Object.freeze(init.epoch ?? { term: 1, controllerId: transport.peerId })
     this.#adoption = new Adoption(
