@@ -82,6 +82,8 @@ export interface GateOptions extends AdmissionOptions {
   readonly requireLeading?: () => void
   /** Throws when no more peers are taken; asked before a ticket is redeemed. */
   readonly requireRoom?: (peerId: string) => void
+  /** The other side has said what it wants. */
+  readonly onHello?: () => void
   /** Redeems a ticket and makes a credential; missing where tickets cannot be redeemed. */
   readonly redeem?: (ticket: string, peerId: string, wantedRoles: readonly string[] | undefined) => Promise<Issued>
   /** Judges how old a credential may be and makes a new one; missing where none is made, and one that has ended is refused. */
@@ -98,6 +100,7 @@ export async function admit(connection: PeerConnection, options: GateOptions, cl
   const talk = new Talk(connection, false, options, clock, turns)
   try {
     const hello = await talk.next('hello')
+    options.onHello?.()
     options.requireRoom?.(connection.peerId)
     const { claims, token } = await judge(hello, connection.peerId, options)
     // A stranger does not even hear which version is spoken here.

@@ -12,7 +12,7 @@ import type { BundleRefusal } from './bundle-intake.ts'
 import type { TravellingParts } from './bundle-parts.ts'
 import { fetchBundle, serveBundlePort } from './bundle-transfer.ts'
 import type { ControllerGroup, GroupEvent } from './controller-group.ts'
-import { type GateCounts, Gatekeeper } from './gatekeeper.ts'
+import { type GateCounts, Gatekeeper, withWaiting } from './gatekeeper.ts'
 import { serveGroupPort } from './group-port.ts'
 import { viewOf } from './member-view.ts'
 import { MeshLedger } from './mesh-ledger.ts'
@@ -33,6 +33,7 @@ import { isSameView } from './table-delta.ts'
 import type { Grant, TicketOptions, VerifySigned } from './ticket.ts'
 import { compareEpochs, type Epoch } from './versioned-map.ts'
 import type { VirtualPort } from './virtual-port.ts'
+import { DEFAULT_MAX_ADMISSIONS } from './waiting-room.ts'
 
 /** Peers asked for a bundle that the controller has lost. */
 const MAX_ASKED = 5
@@ -96,6 +97,8 @@ export interface MeshHubInit {
   readonly maxRelayed?: number | undefined
   /** Peers that may be connected at once. @default 120 */
   readonly maxPeers?: number | undefined
+  /** Connections that may be in admission at once. @default 50 */
+  readonly maxAdmissions?: number | undefined
   /** Options of the gateway that peers with the role open; plain data. @default none */
   readonly gateway?: unknown
   readonly verify: VerifySigned
@@ -189,10 +192,10 @@ export class MeshHub {
     this.#clock = clock
     this.#turns = turns
     this.#log = log
-    const { card, transport, maxRelayed = DEFAULT_MAX_RELAYED } = init
+    const { card, transport, maxRelayed = DEFAULT_MAX_RELAYED, maxAdmissions = DEFAULT_MAX_ADMISSIONS } = init
     const table = (): RoutingTable => this.#controller?.table ?? emptyRoutingTable()
     const queues = (): ReadonlyMap<string, BackendQueue> => this.#controller?.queues ?? new Map()
-    this.#gate = new Gatekeeper(clock, turns, log)
+    this.#gate = new Gatekeeper(maxAdmissions, clock, turns, log)
     this.#door = new BackendDoor(init.lodgesWith ?? { table, queues }, this.#gate, clock, turns)
     this.#relay = new Relay({ maxRelayed, linkTo: (id) => this.#peers.get(id)?.member.link })
     this.epoch = Object.freeze(init.epoch ?? { term: 1, controllerId: transport.peerId })
@@ -326,7 +329,7 @@ export class MeshHub {
 
   /** Who was not let in; for metrics. */
   get gateCounts(): GateCounts {
-    return this.#gate.counts
+    return withWaiting(this.#gate.counts, this.#init.transport.waiting)
   }
 
   /** Version of the routing table that peers should have. */

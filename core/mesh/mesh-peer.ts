@@ -10,7 +10,7 @@ import { limitedTarget } from './call-limits.ts'
 import type { ControllerGroup } from './controller-group.ts'
 import { dialFirst } from './dial-first.ts'
 import { FarLanes } from './far-lanes.ts'
-import { type GateCounts, Gatekeeper } from './gatekeeper.ts'
+import { type GateCounts, Gatekeeper, withWaiting } from './gatekeeper.ts'
 import { GROUP_PORT, seatController, serveGroupPort } from './group-port.ts'
 import type { Link } from './link.ts'
 import type { MeshCounts } from './mesh-hub.ts'
@@ -29,6 +29,7 @@ import { TableFollower, type TablePush, type TableTaken } from './stamped-table.
 import { readCredential, type TicketClaims, type VerifySigned } from './ticket.ts'
 import { compareEpochs, type Epoch, isEpoch } from './versioned-map.ts'
 import type { VirtualPort } from './virtual-port.ts'
+import { DEFAULT_MAX_ADMISSIONS } from './waiting-room.ts'
 
 /** How long a peer that leaves waits for its replicas to be handed over. */
 const HAND_OVER_MS = 30_000
@@ -65,6 +66,8 @@ export interface MeshPeerInit {
   readonly maxRelayed?: number | undefined
   /** Other peers that this one is linked to at once. @default 120 */
   readonly maxPeers?: number | undefined
+  /** Connections of others that may be in admission here at once. @default 50 */
+  readonly maxAdmissions?: number | undefined
   readonly verify: VerifySigned
   readonly openControl: OpenPeerControl
   /** Milliseconds since 1970. */
@@ -163,7 +166,7 @@ export class MeshPeer {
     this.#target = this.router
     const isLimited = (): boolean => this.#isLimited
     this.#far = new FarLanes(this.#queues.queues, (id) => this.#reachFor(id), isLimited, clock)
-    this.#gate = new Gatekeeper(clock, turns, log)
+    this.#gate = new Gatekeeper(init.maxAdmissions ?? DEFAULT_MAX_ADMISSIONS, clock, turns, log)
     this.#door = new BackendDoor({ queues: () => this.#queues.queues, table: () => this.router.table }, this.#gate, clock, turns)
     const router: CallTarget = { dispatch: (call) => this.#target.dispatch(call) }
     this.#intake =
@@ -249,7 +252,7 @@ export class MeshPeer {
 
   /** Who was not let in here, and what members may not do; for metrics. */
   get gateCounts(): GateCounts {
-    return this.#gate.counts
+    return withWaiting(this.#gate.counts, this.#init.transport.waiting)
   }
 
   /** What this node does for its mesh. */

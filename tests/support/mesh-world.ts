@@ -73,6 +73,8 @@ export interface JoinWorld {
   readonly runtime?: 'node' | 'browser'
   /** False: it can be dialled by nobody. @default true */
   readonly listens?: boolean
+  /** Where its connections come from. @default this machine */
+  readonly host?: string
   readonly maxRelayed?: number
   readonly maxPeers?: number
   /** Takes code by its digest, or none. @default as it comes */
@@ -237,7 +239,7 @@ export class MeshWorld {
     const claims = await readTicket(ticket, verifySigned, peekClaims)
     const peer = new MeshPeer(
       {
-        transport: this.network.join(name, { listens: options.listens ?? true }),
+        transport: this.network.join(name, { listens: options.listens ?? true, host: options.host }),
         ticket,
         claims,
         roles: options.roles,
@@ -334,8 +336,8 @@ export class MeshWorld {
 
   /** A member that says what the test makes it say. */
   async stranger(name: string, options: JoinWorld = {}): Promise<Stranger> {
-    const ticket = await this.client.createTicket(options.ticket)
-    const transport = this.network.join(name)
+    const ticket = options.given ?? (await this.client.createTicket(options.ticket))
+    const transport = this.network.join(name, { host: options.host })
     const dial = (peer: string): Promise<PeerConnection> => transport.dial(`memory/${peer}`, new AbortController().signal)
     const card = {
       name,
