@@ -162,6 +162,7 @@ async function found(
   try {
     const init = { name, http, fetchOptions, store: group?.asStore(), mesh, onOpen }
     const instance = await LocalInstance.start(init, platform)
+    if (instance.gateway !== undefined) mesh.noteGateway(instance.gateway.url)
     mesh.noteChange()
     instance.atEnd(() => mesh.close())
     // Where another is there to take over, what runs elsewhere runs on.

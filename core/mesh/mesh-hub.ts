@@ -183,6 +183,7 @@ export class MeshHub {
   }
   #isClosed = false
   #turnedAway = 0
+  #gatewayUrl: string | undefined
   #isTelling = false
   #isEvening = false
   readonly #stops: Stop[] = []
@@ -305,8 +306,23 @@ export class MeshHub {
     }
   }
 
-  /** Peers that are connected, by id. */
+  /** This node has a gateway: whoever asks for the status sees where. */
+  noteGateway(url: string): void {
+    this.#gatewayUrl = url
+  }
+
+  /** Peers that are connected, by id; and this node, once it has a gateway. */
   get peers(): Readonly<Record<string, PeerStatus>> {
+    const { name, runtime, resources } = this.#init.card
+    const http = this.#gatewayUrl
+    const self = { name, runtime, roles: ['controller', 'replica', 'caller', 'gateway'], rttMs: 0, resources }
+    return {
+      ...(http !== undefined && { [this.peerId]: { ...self, http } }),
+      ...this.#others,
+    }
+  }
+
+  get #others(): Readonly<Record<string, PeerStatus>> {
     return Object.fromEntries(
       [...this.#peers].map(([id, { member, http }]) => {
         const { card, link, roles } = member
