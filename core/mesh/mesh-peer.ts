@@ -626,8 +626,12 @@ export class MeshPeer {
     if (this.#links?.want(id) !== true) return this.#far.refuse(id, `peer ${name} is one too many to be connected to (mesh.maxPeers)`)
     this.#clock.after(COLD_MS, () => {
       // Of one that went meanwhile and is back nobody seeks a way: its next call does.
-      if (this.#links?.get(id) === undefined && this.#links?.isWanted(id) === true)
-        this.#far.remove(id, `peer ${name} was not reached within ${COLD_MS} ms`)
+      if (this.#links?.get(id) !== undefined || this.#links?.isWanted(id) !== true) return
+      const failure = this.#links.failureOf(id)
+      // What a relay said is the cause.
+      const { code } = [(failure as Error | undefined)?.cause, failure].find((error) => isServeError(error)) ?? {}
+      this.#log.warn({ peer: id, name, code, reason: String(failure) }, 'peer.not-reached')
+      this.#far.remove(id, `peer ${name} was not reached within ${COLD_MS} ms`)
     })
   }
 

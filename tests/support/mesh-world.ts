@@ -260,7 +260,7 @@ export class MeshWorld {
       this.clock,
       testTurns(),
       this.random,
-      SILENT,
+      this.#log,
     )
     const init = { peer, platform: this.#platform(host), http: undefined, fetchOptions: resolveHttpOptions({}) }
     const instance = await this.drive(PeerInstance.join(init))
@@ -441,10 +441,17 @@ export class MeshWorld {
 
   /** What the nodes log at warn and error, by its name. */
   readonly logged: string[] = []
+  /** The last fields of each. */
+  readonly fields = new Map<string, object>()
   readonly #log: Logger = {
     ...SILENT,
-    warn: (_fields, name) => void this.logged.push(String(name)),
-    error: (_fields, name) => void this.logged.push(String(name)),
+    warn: (fields, name) => this.#note(fields, name),
+    error: (fields, name) => this.#note(fields, name),
+  }
+
+  #note(fields: object, name: string): void {
+    this.logged.push(name)
+    this.fields.set(name, fields)
   }
 
   readonly #epochMs = (): number => 1_800_000_000_000 + this.clock.nowMs()
