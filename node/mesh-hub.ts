@@ -27,14 +27,19 @@ export interface MeshOptions {
   readonly maxRelayed?: number
   /** Other nodes that this one is connected to at once; one more is refused with `ERR_BACK_PRESSURE`. 1 or more. @default 120 */
   readonly maxPeers?: number
+  /**
+   * Connections that may be on their way in at once; when there are more, one that says nothing gives way, else the next is refused with
+   * `ERR_BACK_PRESSURE`. 1 or more. @default 50
+   */
+  readonly maxAdmissions?: number
 }
 
 /** TCP and WebSocket on free ports of every interface. */
 const LAN: readonly string[] = ['/ip4/0.0.0.0/tcp/0', '/ip4/0.0.0.0/tcp/0/ws']
 
-const MESH_OPTIONS = ['listen', 'announce', 'maxMessageBytes', 'maxRelayed', 'maxPeers'] as const
+const MESH_OPTIONS = ['listen', 'announce', 'maxMessageBytes', 'maxRelayed', 'maxPeers', 'maxAdmissions'] as const
 
-const LEAST = { maxMessageBytes: 65_536, maxRelayed: 0, maxPeers: 1 } as const
+const LEAST = { maxMessageBytes: 65_536, maxRelayed: 0, maxPeers: 1, maxAdmissions: 1 } as const
 
 /** What bounds the mesh of a node. */
 export type MeshLimits = Omit<MeshOptions, 'listen' | 'announce'>
@@ -88,7 +93,7 @@ export interface MeshStart {
 export async function startWithMesh(options: MeshStart, platform: InstancePlatform): Promise<LocalInstance | PeerInstance> {
   const { listen, announce, ...limits } = resolveMeshOptions(options.mesh)
   const kept = options.storage === undefined ? undefined : await MeshStorage.open(options.storage, true)
-  const transport = await listenAgain({ listen, announce, maxPeers: limits.maxPeers }, kept, platform.log)
+  const transport = await listenAgain({ ...limits, listen, announce }, kept, platform.log)
   try {
     if (kept === undefined || kept.others.length === 0) return await found(options, { transport, kept, limits }, platform)
     const { standBy } = await import('./mesh-standby.ts')
@@ -157,6 +162,7 @@ async function found(
   try {
     const init = { name, http, fetchOptions, store: group?.asStore(), mesh, onOpen }
     const instance = await LocalInstance.start(init, platform)
+    if (instance.gateway !== undefined) mesh.noteGateway(instance.gateway.url)
     mesh.noteChange()
     instance.atEnd(() => mesh.close())
     // Where another is there to take over, what runs elsewhere runs on.

@@ -43,7 +43,7 @@ export async function joinMesh(ticket: string, options: JoinMeshOptions, platfor
     let transport: PeerTransport | undefined
     try {
       const kept = await MeshStorage.open({ folder: storage, store }, false)
-      transport = await listenAgain({ listen, announce, maxPeers: limits.maxPeers }, kept, platform.log)
+      transport = await listenAgain({ ...limits, listen, announce }, kept, platform.log)
       const entry = { ticket, claims, roles: roles ?? claims.roles }
       const init = { name, http, fetchOptions, labels, named: options.named, transport, kept, limits, entry }
       return await standBy(init, platform)
@@ -56,7 +56,7 @@ export async function joinMesh(ticket: string, options: JoinMeshOptions, platfor
   const { clock, turns, random, log, resources } = platform
   const peer = new MeshPeer(
     {
-      transport: await openMeshTransport({ listen, announce, maxPeers: limits.maxPeers }),
+      transport: await openMeshTransport({ ...limits, listen, announce }),
       ticket,
       claims,
       roles,

@@ -3,12 +3,13 @@ import type { Controller } from '../controller/index.ts'
 import { Gateway, type GatewaySource, gatewayFetch, RouteTable } from '../gateway/index.ts'
 import type { GateCounts, MeshCounts } from '../mesh/index.ts'
 import type { RoutingTable } from '../model/index.ts'
+import type { CallTarget } from '../router/index.ts'
 import type { FetchGateway, InstanceOptions, InstancePlatform, InstanceStatus, OpenGateway } from './local-instance.ts'
 import { prometheusText } from './metrics.ts'
 
 /** What a gateway asks of its instance. */
 export interface GatewayBacking {
-  readonly controller: Pick<Controller, 'table' | 'router' | 'queues' | 'backendStatus' | 'endpointStatus'>
+  readonly controller: Pick<Controller, 'table' | 'queues' | 'backendStatus' | 'endpointStatus'> & { readonly router: CallTarget }
   status(): Promise<InstanceStatus>
   isReady(): boolean
   /** The gateway that listens, if there is one; for metrics. */

@@ -89,7 +89,7 @@ export interface InstanceMesh {
   readonly ledger: Ledger
   /** Id of this node. */
   readonly peerId: string
-  /** Peers that are connected, by id. */
+  /** Peers that are connected, by id; and this node, once it has a gateway. */
   readonly peers: Readonly<Record<string, NodeStatus>>
   /** What there is to tell beside. */
   readonly told: Pick<InstanceStatus, 'conflicts'>
@@ -123,7 +123,7 @@ export interface NodeStatus {
   readonly roles: readonly string[]
   readonly rttMs: number
   readonly resources: Resources
-  /** URL of its gateway, where a peer has one. */
+  /** URL of its gateway, where a node of a mesh has one. */
   readonly http?: string
 }
 

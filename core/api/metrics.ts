@@ -32,9 +32,11 @@ export const METRICS = Object.freeze({
   shoal_mesh_relayed_held_bytes: ['gauge', 'Bytes of them that were taken from one side and wait for the other.'],
   shoal_mesh_relayed_bytes_total: ['counter', 'Bytes passed on between other peers.'],
   shoal_mesh_relayed_refused_total: ['counter', 'Connections that this node would not pass on: too many, or no way there.'],
-  shoal_mesh_admissions_refused_total: ['counter', 'Connections to the controller that were not let in, by the code that they were told.'],
+  shoal_mesh_admissions_refused_total: ['counter', 'Connections that were not let in, by the code that they were told.'],
+  shoal_mesh_admissions_waiting: ['gauge', 'Connections that are not let in yet at this moment.'],
+  shoal_mesh_admissions_displaced_total: ['counter', 'Connections that said nothing and were ended to make room for others.'],
   shoal_mesh_bans_total: ['counter', 'Times a peer or an address was shut out for a while.'],
-  shoal_mesh_requests_forbidden_total: ['counter', 'Requests of peers that their roles do not allow.'],
+  shoal_mesh_requests_forbidden_total: ['counter', 'Requests and calls of peers that their tickets do not allow.'],
 } as const satisfies Record<string, readonly [kind: 'counter' | 'gauge' | 'histogram', help: string]>)
 
 type MetricName = keyof typeof METRICS
@@ -47,7 +49,7 @@ export interface MetricSource {
   readonly answersByStatus: ReadonlyMap<number, number>
   /** Of a node in a mesh. */
   readonly mesh?: MeshCounts | undefined
-  /** Of an instance that takes peers. */
+  /** Of an instance that takes connections of peers. */
   readonly gate?: GateCounts | undefined
 }
 
@@ -107,8 +109,10 @@ function addMesh({ peers, turnedAway, relayed: { open, heldBytes, passedBytes, r
   add('shoal_mesh_relayed_refused_total', {}, refused)
 }
 
-function addGate({ refused, bans, forbidden }: GateCounts, add: Add): void {
+function addGate({ waiting, displaced, refused, bans, forbidden }: GateCounts, add: Add): void {
   for (const [code, count] of refused) add('shoal_mesh_admissions_refused_total', { code }, count)
+  add('shoal_mesh_admissions_waiting', {}, waiting)
+  add('shoal_mesh_admissions_displaced_total', {}, displaced)
   add('shoal_mesh_bans_total', {}, bans)
   add('shoal_mesh_requests_forbidden_total', {}, forbidden)
 }

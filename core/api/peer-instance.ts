@@ -224,7 +224,7 @@ export class PeerInstance implements Instance {
   /** Calls of a peer that was sent away go nowhere. */
   readonly #target: CallTarget = {
     dispatch: (call) => {
-      if (this.#expelled === undefined) this.#peer.router.dispatch(call)
+      if (this.#expelled === undefined) this.#peer.target.dispatch(call)
       else call.sink.fail(this.#expelled)
     },
   }
@@ -328,7 +328,9 @@ export class PeerInstance implements Instance {
         get table() {
           return peer.table
         },
-        router: peer.router,
+        get router() {
+          return peer.target
+        },
         queues: peer.queues,
         backendStatus: {},
         endpointStatus: {},

@@ -6,7 +6,7 @@ import type { MeshRole } from './roles.ts'
 import { type CredentialClaims, type Grant, notValid, readCredential, type VerifySigned } from './ticket.ts'
 
 /** Grows when ports or messages change in a way that an older side cannot take. */
-export const MESH_PROTOCOL_VERSION = 2
+export const MESH_PROTOCOL_VERSION = 3
 
 /** How long a connection may take to become a member. */
 export const ADMISSION_MS = 5_000
@@ -82,6 +82,8 @@ export interface GateOptions extends AdmissionOptions {
   readonly requireLeading?: () => void
   /** Throws when no more peers are taken; asked before a ticket is redeemed. */
   readonly requireRoom?: (peerId: string) => void
+  /** The other side has said what it wants. */
+  readonly onHello?: () => void
   /** Redeems a ticket and makes a credential; missing where tickets cannot be redeemed. */
   readonly redeem?: (ticket: string, peerId: string, wantedRoles: readonly string[] | undefined) => Promise<Issued>
   /** Judges how old a credential may be and makes a new one; missing where none is made, and one that has ended is refused. */
@@ -98,6 +100,7 @@ export async function admit(connection: PeerConnection, options: GateOptions, cl
   const talk = new Talk(connection, false, options, clock, turns)
   try {
     const hello = await talk.next('hello')
+    options.onHello?.()
     options.requireRoom?.(connection.peerId)
     const { claims, token } = await judge(hello, connection.peerId, options)
     // A stranger does not even hear which version is spoken here.

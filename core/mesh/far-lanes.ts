@@ -1,6 +1,8 @@
 import type { Clock } from '../base/index.ts'
 import { CallLane, type CallPort } from '../replica/index.ts'
-import type { BackendQueue } from '../router/index.ts'
+import { SLOTS_PER_CALL } from '../request/index.ts'
+import { type BackendQueue, SLOTS_PER_NAMED_CALL } from '../router/index.ts'
+import { withNames } from './call-limits.ts'
 import { LazyPort } from './lazy-port.ts'
 import type { Link } from './link.ts'
 import { BACKEND_PORT } from './peer-control.ts'
@@ -31,6 +33,7 @@ interface FarNode {
 export class FarLanes {
   readonly #queues: ReadonlyMap<string, BackendQueue>
   readonly #onNeeded: (nodeId: string) => void
+  readonly #isLimited: () => boolean
   readonly #clock: Clock
   readonly #nodes = new Map<string, FarNode>()
   /** Lanes that take no more, with the queues whose calls are in them. */
@@ -39,10 +42,12 @@ export class FarLanes {
   /**
    * @param queues by tag; kept up to date by its owner, who calls `refresh` then
    * @param onNeeded a call waits for a link to that node; answered by `set` with the link, or by `remove`
+   * @param isLimited whether this node may call some endpoints alone; known when the first node is set
    */
-  constructor(queues: ReadonlyMap<string, BackendQueue>, onNeeded: (nodeId: string) => void, clock: Clock) {
+  constructor(queues: ReadonlyMap<string, BackendQueue>, onNeeded: (nodeId: string) => void, isLimited: () => boolean, clock: Clock) {
     this.#queues = queues
     this.#onNeeded = onNeeded
+    this.#isLimited = isLimited
     this.#clock = clock
   }
 
@@ -116,10 +121,13 @@ export class FarLanes {
   }
 
   #open(nodeId: string, link: Link | undefined, tag: string, owner: BackendQueue, list: FarLane[]): void {
-    const lazy = link === undefined ? new LazyPort(() => this.#onNeeded(nodeId)) : undefined
+    const isLimited = this.#isLimited()
+    const slots = isLimited ? SLOTS_PER_NAMED_CALL : SLOTS_PER_CALL
+    const lazy = link === undefined ? new LazyPort(() => this.#onNeeded(nodeId), slots) : undefined
     const port: CallPort | undefined = lazy ?? link?.openPort(BACKEND_PORT + tag)
     if (port === undefined) return
-    const lane = new CallLane({ port, owner, window: FIRST_WINDOW, isRemote: true }, this.#clock)
+    const named = isLimited ? withNames(port, (id) => lane.at(id)?.endpoint) : port
+    const lane: CallLane = new CallLane({ port: named, owner, window: FIRST_WINDOW, isRemote: true }, this.#clock)
     list.push({ lane, lazy })
     owner.addLane(lane)
     if (lazy === undefined) this.#watch(nodeId, port as VirtualPort, lane, owner, list)

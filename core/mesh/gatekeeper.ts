@@ -3,9 +3,8 @@ import { admit, type GateOptions, isSilence, type Member, turnAway } from './adm
 import { BAN_MOST_MS, BanList } from './ban-list.ts'
 import type { PeerConnection } from './peer-transport.ts'
 import { isRoleError } from './roles.ts'
+import { type WaitingCounts, WaitingRoom } from './waiting-room.ts'
 
-/** Connections that may be in admission at once. */
-const MAX_IN_ADMISSION = 50
 /** Requests beyond its roles after which a member is shut out. */
 export const MAX_STRIKES = 3
 /** Members kept in mind, present ones and those of before. */
@@ -23,12 +22,12 @@ const FAULTS: ReadonlySet<string> = new Set([
 ])
 
 /** For metrics. */
-export interface GateCounts {
+export interface GateCounts extends WaitingCounts {
   /** Connections that were not let in, by code. */
   readonly refused: ReadonlyMap<string, number>
   /** Bans that have begun. */
   readonly bans: number
-  /** Requests of members that their roles do not allow. */
+  /** Requests and calls of members that their tickets do not allow. */
   readonly forbidden: number
 }
 
@@ -38,6 +37,8 @@ export interface GateCounts {
  * roles do not allow is shut out by its id.
  */
 export class Gatekeeper {
+  readonly #room: WaitingRoom
+  readonly #maxAdmissions: number
   readonly #peers: BanList
   readonly #hosts: BanList
   readonly #strikes = new Map<string, number>()
@@ -46,12 +47,14 @@ export class Gatekeeper {
   readonly #clock: Clock
   readonly #turns: Turns
   readonly #log: Logger
-  #inAdmission = 0
   #bans = 0
   #forbidden = 0
   #minute = { sinceMs: 0, logged: 0, unlogged: 0 }
 
-  constructor(clock: Clock, turns: Turns, log: Logger) {
+  /** @param maxAdmissions connections that may be in admission at once */
+  constructor(maxAdmissions: number, clock: Clock, turns: Turns, log: Logger) {
+    this.#room = new WaitingRoom(maxAdmissions, clock)
+    this.#maxAdmissions = maxAdmissions
     this.#peers = new BanList(clock)
     this.#hosts = new BanList(clock)
     this.#clock = clock
@@ -60,7 +63,7 @@ export class Gatekeeper {
   }
 
   get counts(): GateCounts {
-    return { refused: this.#refused, bans: this.#bans, forbidden: this.#forbidden }
+    return { ...this.#room.counts, refused: this.#refused, bans: this.#bans, forbidden: this.#forbidden }
   }
 
   /** As `admit` does; `ERR_BACK_PRESSURE` for who is not heard now. What it rejects with is logged and counted. */
@@ -71,21 +74,26 @@ export class Gatekeeper {
       const why = `too many attempts were refused; try again in ${Math.ceil(leftMs / 1000)} s`
       throw this.#count(turnAway(connection, new ServeError('ERR_BACK_PRESSURE', why), options, this.#clock, this.#turns))
     }
-    if (this.#inAdmission >= MAX_IN_ADMISSION) {
+    let isDisplaced = false
+    const place = this.#room.enter(host ?? connection.via, () => {
+      isDisplaced = true
+      connection.channel.abort('others wait for admission')
+    })
+    if (place === undefined) {
       connection.channel.abort('too many connections wait for admission')
-      throw this.#count(new ServeError('ERR_BACK_PRESSURE', `${MAX_IN_ADMISSION} connections wait for admission`))
+      throw this.#count(new ServeError('ERR_BACK_PRESSURE', `${this.#maxAdmissions} connections wait for admission (mesh.maxAdmissions)`))
     }
-    this.#inAdmission++
     try {
-      const member = await admit(connection, options, this.#clock, this.#turns)
+      const member = await admit(connection, { ...options, onHello: () => place.speak() }, this.#clock, this.#turns)
       this.#remember(member.peerId)
       if (host !== undefined) this.#hosts.forgive(host)
       return member
     } catch (error) {
+      if (isDisplaced) throw this.#count(new ServeError('ERR_BACK_PRESSURE', 'it said nothing, and others waited for admission'))
       this.#noteRefusal(connection, this.#count(error as ServeError))
       throw error
     } finally {
-      this.#inAdmission--
+      place.leave()
     }
   }
 
@@ -111,6 +119,11 @@ export class Gatekeeper {
     return new Map([...told].map(([topic, work]) => [topic, held(work)]))
   }
 
+  /** Counts what a member may not do and may not know yet; it is held against nobody. */
+  noteForbidden(): void {
+    this.#forbidden++
+  }
+
   strike({ peerId, card, link }: Member, reason: string): void {
     this.#forbidden++
     const strikes = (this.#strikes.get(peerId) ?? 0) + 1
@@ -122,7 +135,7 @@ export class Gatekeeper {
     this.#strikes.delete(peerId)
     this.#peers.ban(peerId, BAN_MOST_MS)
     this.#noteBan({ peer: peerId, banMs: BAN_MOST_MS })
-    link.close('it asked for what its roles do not allow')
+    link.close('it asked for what its ticket does not allow')
   }
 
   #remember(peerId: string): void {
@@ -164,4 +177,10 @@ export class Gatekeeper {
     this.#minute.unlogged = 0
     this.#log.warn({ peer, code, reason: message, ...(unlogged > 0 && { unlogged }) }, 'peer.refused')
   }
+}
+
+/** Together with what waits before the gate. */
+export function withWaiting(counts: GateCounts, before: WaitingCounts | undefined): GateCounts {
+  if (before === undefined) return counts
+  return { ...counts, waiting: counts.waiting + before.waiting, displaced: counts.displaced + before.displaced }
 }

@@ -84,3 +84,4 @@ export {
 export { TicketBook, type TicketBookOptions } from './ticket-book.ts'
 export { type Epoch, type MapConflict, type MapEntry, type Version, VersionedMap, type VersionVector } from './versioned-map.ts'
 export { PORT_WINDOW_BYTES, VirtualPort } from './virtual-port.ts'
+export { DEFAULT_MAX_ADMISSIONS, LEAST_SILENCE_MS, type WaitingCounts, type WaitingPlace, WaitingRoom } from './waiting-room.ts'

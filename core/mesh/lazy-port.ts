@@ -1,17 +1,19 @@
 import { ServeError, toErrorEnvelope } from '../base/index.ts'
 import type { CallPort } from '../replica/index.ts'
-import { AnswerKind, SLOTS_PER_CALL } from '../request/index.ts'
+import { AnswerKind } from '../request/index.ts'
 
 /** A port for calls to a node to which no link is there yet: the first call asks for one. What is posted before waits, as it was when it was posted. */
 export class LazyPort implements CallPort {
   readonly #onNeeded: () => void
+  readonly #slotsPerCall: number
   #port: CallPort | undefined
   #early: (readonly unknown[])[] = []
   #listener: (message: readonly unknown[]) => void = () => {}
   #isClosed = false
 
-  constructor(onNeeded: () => void) {
+  constructor(onNeeded: () => void, slotsPerCall: number) {
     this.#onNeeded = onNeeded
+    this.#slotsPerCall = slotsPerCall
   }
 
   /** Throws what cannot be copied. */
@@ -55,7 +57,7 @@ export class LazyPort implements CallPort {
   }
 
   #answer(message: readonly unknown[], error: unknown): void {
-    const ids = message.filter((_value, at) => at % SLOTS_PER_CALL === 0) as number[]
+    const ids = message.filter((_value, at) => at % this.#slotsPerCall === 0) as number[]
     // Signals are for calls that are answered here as well.
     if ((ids[0] ?? -1) < 0) return
     const envelope = toErrorEnvelope(error)

@@ -3,6 +3,7 @@ import { encodeFrame, FrameKind, FrameReader, kindOf } from './frame.ts'
 import { FrameOutbox } from './frame-outbox.ts'
 import type { MessageCodec } from './message-codec.ts'
 import type { ByteChannel } from './peer-transport.ts'
+import { refusalText } from './refused-port.ts'
 import { type PortSeams, VirtualPort } from './virtual-port.ts'
 
 /** Ports that may be open at once. */
@@ -297,7 +298,7 @@ export class Link {
     try {
       listener(port)
     } catch (error) {
-      this.#closeWith(port, error instanceof Error ? error.message : String(error))
+      this.#closeWith(port, refusalText(error))
       port.end('refused')
     }
   }

@@ -32,11 +32,11 @@ export class MemoryNetwork {
     this.#random = random
   }
 
-  /** A peer of this network, listening under `memory/<peerId>`, or nowhere. */
-  join(peerId: string, { listens = true }: { readonly listens?: boolean } = {}): PeerTransport {
+  /** A peer of this network, listening under `memory/<peerId>`, or nowhere. @param host where its connections come from; none: this machine */
+  join(peerId: string, { listens = true, host }: { readonly listens?: boolean; readonly host?: string | undefined } = {}): PeerTransport {
     const transport = new MemoryTransport(
       peerId,
-      listens,
+      { listens, host },
       (address, signal) => this.#dial(peerId, address, signal),
       () => this.#leave(peerId),
     )
@@ -75,7 +75,8 @@ export class MemoryNetwork {
   async #dial(from: string, address: string, signal: AbortSignal): Promise<PeerConnection> {
     signal.throwIfAborted()
     const to = address.replace(/^memory\//, '')
-    const target = this.#transports.has(from) ? this.#transports.get(to) : undefined
+    const dialler = this.#transports.get(from)
+    const target = dialler === undefined ? undefined : this.#transports.get(to)
     if (target?.listens !== true || this.#walls.has(wall(from, to)) || this.#walls.has(wall(to, from)))
       throw unreachable(`nobody answers at ${address}`)
     const pair = new Pair([from, to], {
@@ -87,7 +88,7 @@ export class MemoryNetwork {
     })
     this.#pairs.add(pair)
     const [dialled, accepted] = pair.ends
-    if (!target.accept({ peerId: from, isOutbound: false, channel: accepted })) {
+    if (!target.accept({ peerId: from, isOutbound: false, channel: accepted, host: dialler?.host })) {
       pair.break('the connection was refused')
       throw unreachable(`peer ${to} refuses connections`)
     }
@@ -105,12 +106,19 @@ class MemoryTransport implements PeerTransport {
   readonly addresses: readonly string[]
   readonly dial: PeerTransport['dial']
   readonly listens: boolean
+  readonly host: string | undefined
   readonly #leave: () => void
   readonly #listeners = new Set<(connection: PeerConnection) => void>()
 
-  constructor(peerId: string, listens: boolean, dial: PeerTransport['dial'], leave: () => void) {
+  constructor(
+    peerId: string,
+    { listens, host }: { readonly listens: boolean; readonly host: string | undefined },
+    dial: PeerTransport['dial'],
+    leave: () => void,
+  ) {
     this.peerId = peerId
     this.listens = listens
+    this.host = host
     this.addresses = listens ? [`memory/${peerId}`] : []
     this.dial = dial
     this.#leave = leave

@@ -12,7 +12,7 @@ import type { BundleRefusal } from './bundle-intake.ts'
 import type { TravellingParts } from './bundle-parts.ts'
 import { fetchBundle, serveBundlePort } from './bundle-transfer.ts'
 import type { ControllerGroup, GroupEvent } from './controller-group.ts'
-import { type GateCounts, Gatekeeper } from './gatekeeper.ts'
+import { type GateCounts, Gatekeeper, withWaiting } from './gatekeeper.ts'
 import { serveGroupPort } from './group-port.ts'
 import { viewOf } from './member-view.ts'
 import { MeshLedger } from './mesh-ledger.ts'
@@ -33,6 +33,7 @@ import { isSameView } from './table-delta.ts'
 import type { Grant, TicketOptions, VerifySigned } from './ticket.ts'
 import { compareEpochs, type Epoch } from './versioned-map.ts'
 import type { VirtualPort } from './virtual-port.ts'
+import { DEFAULT_MAX_ADMISSIONS } from './waiting-room.ts'
 
 /** Peers asked for a bundle that the controller has lost. */
 const MAX_ASKED = 5
@@ -96,6 +97,8 @@ export interface MeshHubInit {
   readonly maxRelayed?: number | undefined
   /** Peers that may be connected at once. @default 120 */
   readonly maxPeers?: number | undefined
+  /** Connections that may be in admission at once. @default 50 */
+  readonly maxAdmissions?: number | undefined
   /** Options of the gateway that peers with the role open; plain data. @default none */
   readonly gateway?: unknown
   readonly verify: VerifySigned
@@ -180,6 +183,7 @@ export class MeshHub {
   }
   #isClosed = false
   #turnedAway = 0
+  #gatewayUrl: string | undefined
   #isTelling = false
   #isEvening = false
   readonly #stops: Stop[] = []
@@ -189,11 +193,11 @@ export class MeshHub {
     this.#clock = clock
     this.#turns = turns
     this.#log = log
-    const { card, transport, maxRelayed = DEFAULT_MAX_RELAYED } = init
+    const { card, transport, maxRelayed = DEFAULT_MAX_RELAYED, maxAdmissions = DEFAULT_MAX_ADMISSIONS } = init
     const table = (): RoutingTable => this.#controller?.table ?? emptyRoutingTable()
     const queues = (): ReadonlyMap<string, BackendQueue> => this.#controller?.queues ?? new Map()
-    this.#gate = new Gatekeeper(clock, turns, log)
-    this.#door = new BackendDoor(init.lodgesWith ?? { table, queues }, clock, turns)
+    this.#gate = new Gatekeeper(maxAdmissions, clock, turns, log)
+    this.#door = new BackendDoor(init.lodgesWith ?? { table, queues }, this.#gate, clock, turns)
     this.#relay = new Relay({ maxRelayed, linkTo: (id) => this.#peers.get(id)?.member.link })
     this.epoch = Object.freeze(init.epoch ?? { term: 1, controllerId: transport.peerId })
     this.#adoption = new Adoption(
@@ -302,8 +306,23 @@ export class MeshHub {
     }
   }
 
-  /** Peers that are connected, by id. */
+  /** This node has a gateway: whoever asks for the status sees where. */
+  noteGateway(url: string): void {
+    this.#gatewayUrl = url
+  }
+
+  /** Peers that are connected, by id; and this node, once it has a gateway. */
   get peers(): Readonly<Record<string, PeerStatus>> {
+    const { name, runtime, resources } = this.#init.card
+    const http = this.#gatewayUrl
+    const self = { name, runtime, roles: ['controller', 'replica', 'caller', 'gateway'], rttMs: 0, resources }
+    return {
+      ...(http !== undefined && { [this.peerId]: { ...self, http } }),
+      ...this.#others,
+    }
+  }
+
+  get #others(): Readonly<Record<string, PeerStatus>> {
     return Object.fromEntries(
       [...this.#peers].map(([id, { member, http }]) => {
         const { card, link, roles } = member
@@ -326,7 +345,7 @@ export class MeshHub {
 
   /** Who was not let in; for metrics. */
   get gateCounts(): GateCounts {
-    return this.#gate.counts
+    return withWaiting(this.#gate.counts, this.#init.transport.waiting)
   }
 
   /** Version of the routing table that peers should have. */

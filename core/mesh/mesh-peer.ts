@@ -6,10 +6,11 @@ import { type CallTarget, Router } from '../router/index.ts'
 import { enter, type GateOptions, type Member, type PeerCard } from './admission.ts'
 import { BundleIntake, type BundleIntakeOptions, type BundleListing, type BundleSource } from './bundle-intake.ts'
 import { serveBundlePort } from './bundle-transfer.ts'
+import { limitedTarget } from './call-limits.ts'
 import type { ControllerGroup } from './controller-group.ts'
 import { dialFirst } from './dial-first.ts'
 import { FarLanes } from './far-lanes.ts'
-import { Gatekeeper } from './gatekeeper.ts'
+import { type GateCounts, Gatekeeper, withWaiting } from './gatekeeper.ts'
 import { GROUP_PORT, seatController, serveGroupPort } from './group-port.ts'
 import type { Link } from './link.ts'
 import type { MeshCounts } from './mesh-hub.ts'
@@ -28,6 +29,7 @@ import { TableFollower, type TablePush, type TableTaken } from './stamped-table.
 import { readCredential, type TicketClaims, type VerifySigned } from './ticket.ts'
 import { compareEpochs, type Epoch, isEpoch } from './versioned-map.ts'
 import type { VirtualPort } from './virtual-port.ts'
+import { DEFAULT_MAX_ADMISSIONS } from './waiting-room.ts'
 
 /** How long a peer that leaves waits for its replicas to be handed over. */
 const HAND_OVER_MS = 30_000
@@ -64,6 +66,8 @@ export interface MeshPeerInit {
   readonly maxRelayed?: number | undefined
   /** Other peers that this one is linked to at once. @default 120 */
   readonly maxPeers?: number | undefined
+  /** Connections of others that may be in admission here at once. @default 50 */
+  readonly maxAdmissions?: number | undefined
   readonly verify: VerifySigned
   readonly openControl: OpenPeerControl
   /** Milliseconds since 1970. */
@@ -126,6 +130,8 @@ export class MeshPeer {
   #roles: readonly MeshRole[] = []
   #mayHost = false
   #mayCall = false
+  #isLimited = false
+  #target: CallTarget
   #stopLoad: Stop = () => {}
   #seat: Seat | undefined
   #controllerId = ''
@@ -157,10 +163,12 @@ export class MeshPeer {
     }
     this.#queues = new QueueMap({ onOverdue: (lane) => void this.#room.probe(lane), onStarved }, clock, turns, random)
     this.router = new Router(this.#queues.queues, random)
-    this.#far = new FarLanes(this.#queues.queues, (id) => this.#reachFor(id), clock)
-    this.#gate = new Gatekeeper(clock, turns, log)
-    this.#door = new BackendDoor({ queues: () => this.#queues.queues, table: () => this.router.table }, clock, turns)
-    const router: CallTarget = this.router
+    this.#target = this.router
+    const isLimited = (): boolean => this.#isLimited
+    this.#far = new FarLanes(this.#queues.queues, (id) => this.#reachFor(id), isLimited, clock)
+    this.#gate = new Gatekeeper(init.maxAdmissions ?? DEFAULT_MAX_ADMISSIONS, clock, turns, log)
+    this.#door = new BackendDoor({ queues: () => this.#queues.queues, table: () => this.router.table }, this.#gate, clock, turns)
+    const router: CallTarget = { dispatch: (call) => this.#target.dispatch(call) }
     this.#intake =
       init.bundles === undefined
         ? undefined
@@ -188,6 +196,11 @@ export class MeshPeer {
       turns,
       log,
     )
+  }
+
+  /** Where the calls of this node go: the router, or what holds them to the endpoints of its ticket. */
+  get target(): CallTarget {
+    return this.#target
   }
 
   get table(): RoutingTable {
@@ -235,6 +248,11 @@ export class MeshPeer {
   noteGateway(url: string): void {
     this.#gatewayUrl = url
     this.#seat?.control.tell('gateway-open', url)
+  }
+
+  /** Who was not let in here, and what members may not do; for metrics. */
+  get gateCounts(): GateCounts {
+    return withWaiting(this.#gate.counts, this.#init.transport.waiting)
   }
 
   /** What this node does for its mesh. */
@@ -416,10 +434,12 @@ export class MeshPeer {
     const { member, credential } = await enter(connection, options, this.#clock, this.#turns)
     requireRole(member, 'controller', 'leading the mesh')
     if (credential !== undefined) this.#credential = credential
-    const { roles } = await readCredential(this.#credential, this.#init.claims.mesh, this.#init.verify)
+    const { roles, endpoints } = await readCredential(this.#credential, this.#init.claims.mesh, this.#init.verify)
     this.#roles = roles
     this.#mayHost = roles.includes('replica')
     this.#mayCall = roles.includes('caller')
+    this.#isLimited = endpoints !== undefined
+    if (endpoints !== undefined) this.#target = limitedTarget(this.router, this.peerId, endpoints)
     this.#controllerId = member.peerId
     member.link.onPort((port) => this.#takePort(port, member))
     const port = member.link.openPort(CONTROL_PORT)
@@ -606,8 +626,12 @@ export class MeshPeer {
     if (this.#links?.want(id) !== true) return this.#far.refuse(id, `peer ${name} is one too many to be connected to (mesh.maxPeers)`)
     this.#clock.after(COLD_MS, () => {
       // Of one that went meanwhile and is back nobody seeks a way: its next call does.
-      if (this.#links?.get(id) === undefined && this.#links?.isWanted(id) === true)
-        this.#far.remove(id, `peer ${name} was not reached within ${COLD_MS} ms`)
+      if (this.#links?.get(id) !== undefined || this.#links?.isWanted(id) !== true) return
+      const failure = this.#links.failureOf(id)
+      // What a relay said is the cause.
+      const { code } = [(failure as Error | undefined)?.cause, failure].find((error) => isServeError(error)) ?? {}
+      this.#log.warn({ peer: id, name, code, reason: String(failure) }, 'peer.not-reached')
+      this.#far.remove(id, `peer ${name} was not reached within ${COLD_MS} ms`)
     })
   }
 

@@ -55,6 +55,7 @@ export class PeerLinks {
   readonly #log: Logger
   readonly #ways = new Map<string, Way>()
   readonly #wanted = new Map<string, AbortController>()
+  readonly #failures = new Map<string, unknown>()
   readonly #stop: Stop
   #isClosed = false
   #refused = 0
@@ -108,6 +109,11 @@ export class PeerLinks {
     return this.#wanted.has(peerId)
   }
 
+  /** Why the last attempt to have a link to that peer failed, while one is sought. */
+  failureOf(peerId: string): unknown {
+    return this.#failures.get(peerId)
+  }
+
   /** A link to that peer, for which it waits so long at most; undefined when there is none then. */
   async reach(peerId: string, mostMs: number): Promise<Member | undefined> {
     if (this.#ways.has(peerId) || !this.want(peerId)) return this.get(peerId)
@@ -157,35 +163,41 @@ export class PeerLinks {
       await this.#reach(peerId, signal)
       await this.#whenUnlinked(peerId)
     }
-    await keepConnected({ connect, boundMs: this.#init.redialBoundMs }, abort.signal, this.#clock, this.#random)
+    const onFailure = (error: unknown): void => {
+      this.#failures.set(peerId, error)
+    }
+    await keepConnected({ connect, boundMs: this.#init.redialBoundMs, onFailure }, abort.signal, this.#clock, this.#random)
   }
 
   /** What seeks it ends when it next looks; one that comes back is sought anew. */
   #unwant(peerId: string): void {
     this.#wanted.get(peerId)?.abort(new Error('the peer is gone'))
     this.#wanted.delete(peerId)
+    this.#failures.delete(peerId)
   }
 
   async #whenUnlinked(peerId: string): Promise<void> {
     for (let way = this.#ways.get(peerId); way !== undefined; way = this.#ways.get(peerId)) await way.member.link.whenGone
   }
 
-  /** Dials, and goes through others when nobody answers. Rejects with the first failure. */
+  /** Dials, and goes through others when nobody answers. Rejects with the first failure of these, or of dialling where there are none. */
   async #reach(peerId: string, signal: AbortSignal): Promise<void> {
     try {
       return await this.#dial(this.#init.addressesOf(peerId) ?? [], signal)
     } catch (error) {
       signal.throwIfAborted()
+      let refusal: unknown
       for (const relay of this.#init.relaysTo(peerId).slice(0, MAX_RELAYS_ASKED)) {
         try {
           const connection = await this.#relayed.dial(peerId, relay, signal)
           return this.#meet(await this.#init.enter(connection), connection)
         } catch (cause) {
           signal.throwIfAborted()
+          refusal ??= cause
           this.#log.debug({ peer: peerId, via: relay.peerId, reason: String(cause) }, 'relay.failed')
         }
       }
-      throw error
+      throw refusal ?? error
     }
   }
 
@@ -215,6 +227,7 @@ export class PeerLinks {
     if (before !== undefined && !before.member.link.isGone && !this.#isBetter(way, before))
       return link.closeWhenIdle('there is a better connection', RETIRE_MS)
     this.#ways.set(peerId, way)
+    this.#failures.delete(peerId)
     this.#init.onLink(member)
     for (const one of this.#waiting) if (one.peerId === peerId) one.resolve()
     if (before !== undefined) this.#replace(before, way)

@@ -1,4 +1,5 @@
 import type { ServeError, Stop } from '../base/index.ts'
+import type { WaitingCounts } from './waiting-room.ts'
 
 /** What a channel tells its one reader. */
 export interface ChannelReader {
@@ -57,6 +58,8 @@ export interface PeerTransport {
   readonly peerId: string
   /** Where others can dial this peer; each names its `peerId`. Empty when it cannot be dialled. */
   readonly addresses: readonly string[]
+  /** Connections of others that are not told to `onConnection` yet; for metrics. Missing where there are none such. */
+  readonly waiting?: WaitingCounts | undefined
   /** Rejects with `ERR_PEER_UNREACHABLE` when nobody answers there or another peer than the address names does. */
   dial(address: string, signal: AbortSignal): Promise<PeerConnection>
   /** Connections that others open, from now on. Without a listener they are refused. */

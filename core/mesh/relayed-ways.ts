@@ -3,6 +3,7 @@ import { ADMISSION_MS } from './admission.ts'
 import type { Link } from './link.ts'
 import type { PeerConnection, PeerTransport } from './peer-transport.ts'
 import { PortChannel } from './port-channel.ts'
+import { refusalIn } from './refused-port.ts'
 import { RELAY_PORT, RELAYED_PORT } from './relay.ts'
 import type { VirtualPort } from './virtual-port.ts'
 
@@ -26,7 +27,7 @@ export class RelayedWays {
     this.#clock = clock
   }
 
-  /** Rejects with `ERR_PEER_UNREACHABLE` when the relay does not lead there, or to another peer. */
+  /** Rejects with `ERR_PEER_UNREACHABLE` when the relay does not lead there, or to another peer; what the relay said is the cause. */
   async dial(peerId: string, relay: { readonly peerId: string; readonly link: Link }, signal: AbortSignal): Promise<PeerConnection> {
     signal.throwIfAborted()
     return this.#secure(relay.link.openPort(RELAY_PORT + peerId), { peerId, isOutbound: true, via: relay.peerId }, signal)
@@ -56,16 +57,22 @@ export class RelayedWays {
     signal: AbortSignal | undefined,
   ): Promise<PeerConnection> {
     const abort = new AbortController()
-    const giveUp = (reason: string): void => abort.abort(new ServeError('ERR_PEER_UNREACHABLE', `peer ${ends.peerId}: ${reason}`))
+    const giveUp = (reason: string, cause?: ServeError): void =>
+      abort.abort(new ServeError('ERR_PEER_UNREACHABLE', `peer ${ends.peerId}: ${reason}`, cause === undefined ? {} : { cause }))
     const stopTimer: Stop = this.#clock.after(ADMISSION_MS, () => giveUp(`no answer through ${ends.via} within ${ADMISSION_MS} ms`))
     const onAbort = (): void => giveUp('not wanted any more')
     signal?.addEventListener('abort', onAbort, { once: true })
-    port.onClosed((reason) => giveUp(`no way through ${ends.via}: ${reason}`))
+    let refusal: ServeError | undefined
+    port.onClosed((reason) => {
+      refusal = refusalIn(reason)
+      giveUp(`no way through ${ends.via}: ${refusal?.message ?? reason}`, refusal)
+    })
     try {
       return await this.#transport.secure(new PortChannel(port), ends, abort.signal)
     } catch (error) {
       port.abandon()
-      throw error
+      // Its end may have been seen before its reason.
+      throw refusal === undefined ? error : abort.signal.reason
     } finally {
       stopTimer()
       signal?.removeEventListener('abort', onAbort)

@@ -1,14 +1,18 @@
-import { type Clock, ServeError, type Stop, type Turns } from '../base/index.ts'
+import type { Clock, ServeError, Turns } from '../base/index.ts'
 import type { RoutingTable } from '../model/index.ts'
 import { type BackendQueue, serveGuestCalls } from '../router/index.ts'
+import type { Call } from '../service/index.ts'
 import type { Member } from './admission.ts'
-import { tagsOf } from './member-view.ts'
+import { notGranted, notLed } from './call-limits.ts'
+import type { Gatekeeper } from './gatekeeper.ts'
 import { BACKEND_PORT } from './peer-control.ts'
 import { requireRole } from './roles.ts'
 import type { VirtualPort } from './virtual-port.ts'
 
-/** How long calls are still taken by a way that traffic has closed, in milliseconds: they have left before their caller knew. */
-export const WAY_CLOSES_MS = 5_000
+/** How long calls are still judged by a table that another has replaced, in milliseconds: they have left before their caller knew. */
+export const TABLE_COUNTS_MS = 5_000
+/** Such tables that are kept; of more the oldest go. */
+const MAX_TABLES = 64
 
 export interface BackendsHere {
   readonly queues: () => ReadonlyMap<string, BackendQueue>
@@ -18,82 +22,56 @@ export interface BackendsHere {
 /** Takes the ports by which members call backends, and holds each call to what the ticket of its caller says. */
 export class BackendDoor {
   readonly #here: BackendsHere
-  readonly #ways = new Set<Way>()
+  readonly #gate: Pick<Gatekeeper, 'strike' | 'noteForbidden'>
   readonly #clock: Clock
   readonly #turns: Turns
+  #table: RoutingTable
+  /** The newest first. */
+  #replaced: readonly { readonly table: RoutingTable; readonly untilMs: number }[] = []
 
-  constructor(here: BackendsHere, clock: Clock, turns: Turns) {
+  constructor(here: BackendsHere, gate: Pick<Gatekeeper, 'strike' | 'noteForbidden'>, clock: Clock, turns: Turns) {
     this.#here = here
+    this.#gate = gate
     this.#clock = clock
     this.#turns = turns
+    this.#table = here.table()
   }
 
-  /**
-   * `ERR_FORBIDDEN` when the member is no caller, or its ticket names endpoints and none of them leads there; each call is asked again. False for a port
-   * of another kind.
-   */
+  /** `ERR_FORBIDDEN` when the member is no caller; each call of one whose ticket names endpoints is judged. False for a port of another kind. */
   serve(port: VirtualPort, member: Member): boolean {
     if (!port.name.startsWith(BACKEND_PORT)) return false
     const backend = port.name.slice(BACKEND_PORT.length)
     requireRole(member, 'caller', `calling backend ${backend}`)
     const { endpoints } = member
-    const leadsThere = (name: string): boolean => {
-      const entry = this.#here.table().endpoints.get(name)
-      return entry !== undefined && tagsOf(entry).includes(backend)
-    }
-    const way = endpoints === undefined ? undefined : new Way(() => endpoints.some(leadsThere), this.#clock)
-    const refuse = (): ServeError | undefined => (way?.isOpen === false ? noWay(member, endpoints ?? [], backend) : undefined)
-    const refusal = refuse()
-    if (refusal !== undefined) throw refusal
-    if (way !== undefined) this.#ways.add(way)
-    const stop = serveGuestCalls({ port, queue: () => this.#here.queues().get(backend), backend, refuse }, this.#turns)
-    port.onClosed(() => {
-      if (way !== undefined) this.#ways.delete(way)
-      way?.close()
-      stop()
-    })
+    const refuse = endpoints === undefined ? undefined : (call: Call) => this.#judge(call, member, endpoints, backend)
+    port.onClosed(serveGuestCalls({ port, queue: () => this.#here.queues().get(backend), backend, refuse }, this.#turns))
     return true
   }
 
   /** The table has changed. */
   refresh(): void {
-    for (const way of this.#ways) way.look()
-  }
-}
-
-/** A way to a backend that is open as long as an endpoint leads there, and a little longer. */
-class Way {
-  readonly #isWanted: () => boolean
-  readonly #clock: Clock
-  #stopClosing: Stop | undefined
-  isOpen: boolean
-
-  constructor(isWanted: () => boolean, clock: Clock) {
-    this.#isWanted = isWanted
-    this.#clock = clock
-    this.isOpen = isWanted()
+    const table = this.#here.table()
+    if (table === this.#table) return
+    const nowMs = this.#clock.nowMs()
+    const replaced = [{ table: this.#table, untilMs: nowMs + TABLE_COUNTS_MS }, ...this.#replaced]
+    this.#replaced = replaced.filter(({ untilMs }) => untilMs > nowMs).slice(0, MAX_TABLES)
+    this.#table = table
   }
 
-  look(): void {
-    if (this.#isWanted()) {
-      this.close()
-      this.isOpen = true
-    } else if (this.isOpen) {
-      this.#stopClosing ??= this.#clock.after(WAY_CLOSES_MS, () => {
-        this.#stopClosing = undefined
-        this.isOpen = false
-      })
+  /** What no table explains counts against the member. */
+  #judge(call: Call, member: Member, endpoints: readonly string[], backend: string): ServeError | undefined {
+    const breach = notGranted(call, member.peerId, endpoints)
+    if (breach !== undefined) {
+      this.#gate.strike(member, breach.message)
+      return breach
     }
-  }
-
-  /** Leaves nothing behind. */
-  close(): void {
-    this.#stopClosing?.()
-    this.#stopClosing = undefined
+    this.refresh()
+    const refusalBy = ({ endpoints: entries }: RoutingTable): ServeError | undefined => notLed(call, backend, entries.get(call.endpoint))
+    const refusal = refusalBy(this.#table)
+    if (refusal === undefined) return undefined
+    const nowMs = this.#clock.nowMs()
+    if (this.#replaced.some(({ table, untilMs }) => untilMs > nowMs && refusalBy(table) === undefined)) return undefined
+    this.#gate.noteForbidden()
+    return refusal
   }
 }
-
-const noWay = ({ peerId }: Member, endpoints: readonly string[], backend: string): ServeError =>
-  new ServeError('ERR_FORBIDDEN', `the ticket of peer ${peerId} is for the endpoints ${endpoints.join(', ')}, not for backend ${backend}`, {
-    outcome: 'not-started',
-  })

@@ -24,6 +24,9 @@ export class SharedTransport {
       get addresses() {
         return inner.addresses
       },
+      get waiting() {
+        return inner.waiting
+      },
       dial: (address, signal) => (inner.addresses.includes(address) ? this.#dialInside(signal) : inner.dial(address, signal)),
       secure: (channel, ends, signal) => inner.secure(channel, ends, signal),
       onConnection: (listener) => listen(this.#peerListeners, listener),

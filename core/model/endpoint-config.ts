@@ -12,7 +12,7 @@ export interface EndpointOptions {
   readonly route?: string | null | undefined
   /** HTTP methods it takes, in any case, invented ones included. They do not bind handles. @default ['GET'] */
   readonly methods?: readonly string[] | undefined
-  /** Methods of the backend that HTTP may name; an empty list allows none. @default every callable one */
+  /** Methods of the backend that HTTP, and peers whose tickets name endpoints, may name; an empty list allows none. @default every callable one */
   readonly callMethods?: readonly string[] | undefined
 }
 

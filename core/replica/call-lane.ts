@@ -211,6 +211,11 @@ export class CallLane implements Loaded {
     return call.started || (this.isRemote && call.sentAtMs !== STAGED)
   }
 
+  /** The call in the slot of an id: the one of that id while it is not done. */
+  at(id: number): Call | undefined {
+    return this.#ring[id & this.#mask]
+  }
+
   /** Every call that is here; for the owner to settle after `close`. */
   close(): Call[] {
     if (this.#closed) return []
@@ -259,7 +264,7 @@ export class CallLane implements Loaded {
   /** A free slot of the ring; the ids count up, so that a late answer to an old call meets another id. */
   #claim(call: Call): number {
     if (this.#outstanding >= this.#mask) this.#grow()
-    while (this.#ring[this.#nextId & this.#mask] !== undefined) this.#nextId++
+    while (this.at(this.#nextId) !== undefined) this.#nextId++
     const id = this.#nextId++
     this.#ring[id & this.#mask] = call
     if (this.#started !== undefined) this.#started[id & this.#mask] = 0
@@ -293,8 +298,8 @@ export class CallLane implements Loaded {
     const streams: StreamInbox[] = []
     for (let i = 1; i < message.length; i += SLOTS_PER_ANSWER) {
       const id = message[i] as number
-      const call = this.#ring[id & this.#mask]
-      if (call === undefined || call.id !== id) continue
+      const call = this.at(id)
+      if (call?.id !== id) continue
       const kind = message[i + 1] as AnswerKind
       if (!sampled && kind !== AnswerKind.ERROR && kind !== AnswerKind.CHUNK && kind !== AnswerKind.END && kind < AnswerKind.STARTED) {
         this.#latency.add(nowMs - call.sentAtMs, nowMs)
@@ -315,7 +320,7 @@ export class CallLane implements Loaded {
     switch (kind) {
       case AnswerKind.STARTED:
         for (let id = call.id + (value as number); id-- > call.id; ) {
-          const one = this.#ring[id & this.#mask]
+          const one = this.at(id)
           if (one?.id === id) one.started = true
         }
         return

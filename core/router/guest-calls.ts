@@ -21,9 +21,12 @@ export interface GuestCallsInit {
   /** The queue of the backend, asked anew for each message; undefined when the backend is gone. */
   readonly queue: () => BackendQueue | undefined
   readonly backend: string
-  /** Asked for each call; what it gives is the call's end. @default all may come */
-  readonly refuse?: () => ServeError | undefined
+  /** Asked for each call, which then has a fifth slot: its endpoint. What it gives is the call's end. @default all may come, and name no endpoint */
+  readonly refuse?: ((call: Call) => ServeError | undefined) | undefined
 }
+
+/** Slots of a call that names its endpoint. */
+export const SLOTS_PER_NAMED_CALL: number = SLOTS_PER_CALL + 1
 
 /**
  * Takes the calls of another node for one backend: each goes to a replica of this node or is refused at once, and never travels on. The frames are
@@ -39,12 +42,13 @@ export function serveGuestCalls({ port, queue, backend, refuse }: GuestCallsInit
     bodies.delete(id)
     outbox.serviceUs = queue()?.serviceUs ?? 0
   }
-  const take = (id: number, msLeft: number, meta: CallMeta, data: unknown): void => {
+  const slots = refuse === undefined ? SLOTS_PER_CALL : SLOTS_PER_NAMED_CALL
+  const take = (id: number, msLeft: number, meta: CallMeta, data: unknown, endpoint: string): void => {
     const isHttp = typeof meta === 'string' && meta.charCodeAt(0) !== 0x7b
     const sink = new OutboundSink(id, outbox, () => close(id))
     open.set(id, sink)
     const call = new Call({
-      endpoint: '',
+      endpoint,
       method: isHttp ? meta.slice(1, meta.indexOf('\n')) : meta === 0 ? '' : (unpackHandleMeta(meta).m ?? ''),
       meta,
       data,
@@ -57,7 +61,7 @@ export function serveGuestCalls({ port, queue, backend, refuse }: GuestCallsInit
     })
     call.guest = true
     sink.call = call
-    const refusal = refuse?.()
+    const refusal = refuse?.(call)
     if (refusal !== undefined) return sink.fail(refusal)
     const here = queue()
     if (here !== undefined) here.submit(call)
@@ -90,8 +94,10 @@ export function serveGuestCalls({ port, queue, backend, refuse }: GuestCallsInit
       const envelope = message[2] as ErrorEnvelope | undefined
       return bodies.get(id)?.end(envelope === undefined ? undefined : fromErrorEnvelope(envelope))
     }
-    for (let i = 0; i + SLOTS_PER_CALL <= message.length; i += SLOTS_PER_CALL) {
-      take(message[i] as number, message[i + 1] as number, message[i + 2] as CallMeta, message[i + 3])
+    for (let i = 0; i + slots <= message.length; i += slots) {
+      const named = refuse === undefined ? '' : message[i + SLOTS_PER_CALL]
+      const endpoint = typeof named === 'string' ? named : ''
+      take(message[i] as number, message[i + 1] as number, message[i + 2] as CallMeta, message[i + 3], endpoint)
     }
   })
   return () => {

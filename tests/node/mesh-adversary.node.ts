@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { noise } from '@chainsafe/libp2p-noise'
 import type { Connection, Libp2p, Stream } from '@libp2p/interface'
@@ -20,6 +22,7 @@ describe('a mesh with strangers at its door', function () {
   let peer: serve.Client
   let address: string
   const strangers: Libp2p[] = []
+  const sockets: Socket[] = []
 
   beforeEach(async () => {
     client = await serve.start({ http: false, mesh: true, logger: quiet })
@@ -31,6 +34,7 @@ describe('a mesh with strangers at its door', function () {
   })
 
   afterEach(async () => {
+    for (const socket of sockets.splice(0)) socket.destroy()
     await Promise.all(strangers.splice(0).map((stranger) => stranger.stop()))
     await peer.close()
     await client.close()
@@ -78,6 +82,47 @@ describe('a mesh with strangers at its door', function () {
     expect(await load.stop()).to.deep.equal([])
     expect(await names()).to.include('good')
   })
+
+  for (const [what, come] of [
+    ['sockets that say nothing', (): Promise<unknown> => openSocket()],
+    ['connections without a stream', (): Promise<unknown> => comeToTheDoor()],
+    ['streams that say nothing', (): Promise<unknown> => comeToTheDoor().then(open)],
+  ] as const) {
+    it(`lets a peer in beside 50 ${what}, and calls go on`, async () => {
+      const load = startLoad()
+      await Promise.all(Array.from({ length: 50 }, come))
+      const startedAtMs = performance.now()
+      const late = await serve.join(await client.createTicket(), { name: 'late', logger: quiet })
+      // Those would be cut off after five seconds.
+      expect(performance.now() - startedAtMs).to.be.below(2_500)
+      await late.close()
+      expect(await load.stop()).to.deep.equal([])
+      expect(await metric('shoal_mesh_admissions_displaced_total')).to.be.above(0)
+    })
+  }
+
+  it('ends connections that open no stream, or say nothing on it, after five seconds', async () => {
+    const [socket, connection, talker] = await Promise.all([openSocket(), comeToTheDoor(), comeToTheDoor()])
+    await open(talker)
+    const gone = [connection, talker].map((one) => new Promise((resolve) => one.addEventListener('close', resolve, { once: true })))
+    await Promise.all([...gone, new Promise((resolve) => socket.on('close', resolve))])
+    expect(await metric('shoal_mesh_admissions_waiting')).to.equal(0)
+  })
+
+  async function openSocket(): Promise<Socket> {
+    const [, host = '', port = ''] = /^\/ip4\/([^/]+)\/tcp\/(\d+)/.exec(address) ?? []
+    const socket = connect(Number(port), host)
+    sockets.push(socket.on('error', () => {}))
+    // What the other side says first is read, so that its end is seen.
+    socket.resume()
+    await once(socket, 'connect')
+    return socket
+  }
+
+  async function metric(name: string): Promise<number> {
+    const text = await (await client.fetch(new Request('http://localhost/-/metrics'))).text()
+    return Number(new RegExp(`^${name}\\S* (\\S+)$`, 'm').exec(text)?.[1])
+  }
 
   async function comeToTheDoor(): Promise<Connection> {
     const stranger = await createLibp2p({ transports: [tcp()], connectionEncrypters: [noise()], streamMuxers: [yamux()] })

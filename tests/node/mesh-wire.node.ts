@@ -9,6 +9,7 @@ const call = [7, 5000, 0, 'hi']
 
 const MESSAGES: Readonly<Record<string, readonly unknown[]>> = {
   call,
+  'named call': [...call, 'square'],
   cancel: [-1, 7],
   answer: [250, 7, 0, { ok: true }],
   undefined: [7, 5000, 0, null, undefined],

@@ -190,6 +190,7 @@ describe('a mesh of processes', function () {
     expect((await call('x'.repeat(2_000))).status).to.equal(413)
     const shown = async (name: string) => Object.values((await instance.status()).nodes).find((node) => node.name === name)?.http
     await until(async () => (await shown('open')) === peer.http?.url)
+    expect(Object.values((await instance.status()).nodes).map((node) => node.http)).to.deep.equal([instance.http?.url, peer.http?.url])
     const declines = await serve.join(ticket, { http: false, logger: quiet })
     const other = await serve.join(await instance.createTicket(), { logger: quiet })
     expect([declines.http, other.http]).to.deep.equal([undefined, undefined])

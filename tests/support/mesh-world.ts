@@ -73,6 +73,8 @@ export interface JoinWorld {
   readonly runtime?: 'node' | 'browser'
   /** False: it can be dialled by nobody. @default true */
   readonly listens?: boolean
+  /** Where its connections come from. @default this machine */
+  readonly host?: string
   readonly maxRelayed?: number
   readonly maxPeers?: number
   /** Takes code by its digest, or none. @default as it comes */
@@ -237,7 +239,7 @@ export class MeshWorld {
     const claims = await readTicket(ticket, verifySigned, peekClaims)
     const peer = new MeshPeer(
       {
-        transport: this.network.join(name, { listens: options.listens ?? true }),
+        transport: this.network.join(name, { listens: options.listens ?? true, host: options.host }),
         ticket,
         claims,
         roles: options.roles,
@@ -258,7 +260,7 @@ export class MeshWorld {
       this.clock,
       testTurns(),
       this.random,
-      SILENT,
+      this.#log,
     )
     const init = { peer, platform: this.#platform(host), http: undefined, fetchOptions: resolveHttpOptions({}) }
     const instance = await this.drive(PeerInstance.join(init))
@@ -334,8 +336,8 @@ export class MeshWorld {
 
   /** A member that says what the test makes it say. */
   async stranger(name: string, options: JoinWorld = {}): Promise<Stranger> {
-    const ticket = await this.client.createTicket(options.ticket)
-    const transport = this.network.join(name)
+    const ticket = options.given ?? (await this.client.createTicket(options.ticket))
+    const transport = this.network.join(name, { host: options.host })
     const dial = (peer: string): Promise<PeerConnection> => transport.dial(`memory/${peer}`, new AbortController().signal)
     const card = {
       name,
@@ -439,10 +441,17 @@ export class MeshWorld {
 
   /** What the nodes log at warn and error, by its name. */
   readonly logged: string[] = []
+  /** The last fields of each. */
+  readonly fields = new Map<string, object>()
   readonly #log: Logger = {
     ...SILENT,
-    warn: (_fields, name) => void this.logged.push(String(name)),
-    error: (_fields, name) => void this.logged.push(String(name)),
+    warn: (fields, name) => this.#note(fields, name),
+    error: (fields, name) => this.#note(fields, name),
+  }
+
+  #note(fields: object, name: string): void {
+    this.logged.push(name)
+    this.fields.set(name, fields)
   }
 
   readonly #epochMs = (): number => 1_800_000_000_000 + this.clock.nowMs()

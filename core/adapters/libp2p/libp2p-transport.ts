@@ -1,9 +1,9 @@
 import type { Connection, ConnectionEncrypter, Libp2p, Stream } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import { ServeError, type Stop } from '../../base/index.ts'
-import type { ByteChannel, ChannelEnds, PeerConnection, PeerTransport } from '../../mesh/index.ts'
+import type { ByteChannel, ChannelEnds, PeerConnection, PeerTransport, WaitingCounts } from '../../mesh/index.ts'
+import { type Anteroom, hostOfAddress } from './anteroom.ts'
 import { ChannelStream } from './channel-stream.ts'
-import { hostOf } from './host-of.ts'
 import { Libp2pChannel } from './libp2p-channel.ts'
 
 /** The one protocol of the mesh; versions are told apart in the frames. */
@@ -17,6 +17,8 @@ export interface Libp2pTransportOptions {
   readonly announce?: readonly string[] | undefined
   /** Proves ids and encrypts, with the key of the node: for connections that another peer passes on. */
   readonly encrypter: () => ConnectionEncrypter
+  /** Where connections wait that have not opened the stream. @default they are libp2p's alone */
+  readonly anteroom?: Anteroom | undefined
 }
 
 /** Peers over libp2p: each connection of the mesh is one stream that lives as long as it. The node is given started, and stopped by `close`. */
@@ -25,12 +27,14 @@ export class Libp2pTransport implements PeerTransport {
   readonly #node: Libp2p
   readonly #announce: readonly string[]
   readonly #encrypter: () => ConnectionEncrypter
+  readonly #anteroom: Anteroom | undefined
   readonly #listeners = new Set<(connection: PeerConnection) => void>()
 
-  private constructor(node: Libp2p, { announce = [], encrypter }: Libp2pTransportOptions) {
+  private constructor(node: Libp2p, { announce = [], encrypter, anteroom }: Libp2pTransportOptions) {
     this.#node = node
     this.#announce = announce
     this.#encrypter = encrypter
+    this.#anteroom = anteroom
     this.peerId = node.peerId.toString()
   }
 
@@ -47,6 +51,11 @@ export class Libp2pTransport implements PeerTransport {
   get addresses(): readonly string[] {
     if (this.#announce.length > 0) return this.#announce.map((address) => `${address}/p2p/${this.peerId}`)
     return this.listened
+  }
+
+  /** Connections that wait before the mesh hears of them. */
+  get waiting(): WaitingCounts | undefined {
+    return this.#anteroom?.counts
   }
 
   /** What is listened on, whatever is announced. */
@@ -109,8 +118,8 @@ export class Libp2pTransport implements PeerTransport {
     const channel = this.#channelOf(stream, connection)
     const peerId = connection.remotePeer.toString()
     if (this.#listeners.size === 0) return channel.abort('this peer takes no connections')
-    const { name = '', value = '' } = connection.remoteAddr.getComponents()[0] ?? {}
-    const host = hostOf(name, value)
+    this.#anteroom?.release(connection.remoteAddr)
+    const host = hostOfAddress(connection.remoteAddr)
     for (const listener of this.#listeners) listener({ peerId, isOutbound: false, channel, host })
   }
 

@@ -7,6 +7,7 @@ import {
   type CredentialClaims,
   enter,
   Gatekeeper,
+  LEAST_SILENCE_MS,
   type Member,
   MemoryNetwork,
   type PeerConnection,
@@ -63,12 +64,31 @@ describe('Gatekeeper', () => {
     expect(door.gate.counts.bans).to.equal(0)
   })
 
-  it('lets fifty in at a time', async () => {
+  it('lets one in before fifty of one address that say nothing, at once', async () => {
     const door = new Door()
     for (let i = 0; i < 50; i++) void door.dial(`silent ${i}`)
-    expect(await door.come('p', 'good')).to.equal('ERR_PEER_UNREACHABLE')
-    await door.clock.advance(ADMISSION_MS)
+    await settle()
     expect(await door.come('p', 'good')).to.equal('let in')
+    expect([door.gate.counts.waiting, door.gate.counts.displaced]).to.deep.equal([49, 1])
+    expect([...door.gate.counts.refused]).to.deep.equal([['ERR_BACK_PRESSURE', 1]])
+  })
+
+  it('lets one in before fifty of as many addresses, after a second', async () => {
+    const door = new Door()
+    for (let i = 0; i < 50; i++) void door.dial(`silent ${i}`, `of silent ${i}`)
+    await settle()
+    expect(await door.come('p', 'good')).to.equal('ERR_PEER_UNREACHABLE')
+    await door.clock.advance(LEAST_SILENCE_MS)
+    expect(await door.come('p', 'good')).to.equal('let in')
+    expect(door.gate.counts.displaced).to.equal(1)
+  })
+
+  it('holds nothing against who gave way', async () => {
+    const door = new Door()
+    for (let i = 0; i < 60; i++) void door.dial('silent')
+    await settle()
+    expect(await door.come('silent', 'good', '10.0.0.9')).to.equal('let in')
+    expect(door.gate.counts.bans).to.equal(0)
   })
 
   it('counts and logs refusals and bans, and is not made to fill the log', async () => {
@@ -127,7 +147,7 @@ class Door {
   readonly logged: string[] = []
   readonly fields: object[] = []
   readonly members: Member[] = []
-  readonly gate = new Gatekeeper(this.clock, testTurns(), {
+  readonly gate = new Gatekeeper(50, this.clock, testTurns(), {
     debug() {},
     info() {},
     error() {},
@@ -164,7 +184,8 @@ class Door {
     })
   }
 
-  dial(name: string): Promise<PeerConnection> {
+  dial(name: string, host = this.#host): Promise<PeerConnection> {
+    this.#host = host
     return this.#network.join(name).dial('memory/gate', new AbortController().signal)
   }
 

@@ -167,6 +167,95 @@ describe('a ticket for some endpoints', () => {
   })
 })
 
+describe('a caller limited to endpoints', () => {
+  for (const [where, hosting] of [
+    ['the controller', undefined],
+    ['another peer', 'p'],
+  ] as const) {
+    describe(`at ${where}`, () => {
+      async function held() {
+        const world = await MeshWorld.make()
+        const replicaOptions = hosting === undefined ? {} : { placement: { labels: { at: hosting } } }
+        const host = hosting === undefined ? undefined : await world.join(hosting, { labels: { at: hosting } })
+        for (const tag of ['open', 'closed', 'idle', 'shadow']) await world.serve(tag, TwoMethods, { replicaOptions })
+        await world.drive(world.client.createEndpoint('narrow', { backend: 'open', callMethods: ['call'] }))
+        await world.drive(world.client.setTraffic('open', { open: 1, idle: 0 }))
+        await world.drive(world.client.shadowTraffic('open', 'shadow', 0.5))
+        await world.advance(5_000)
+        const caller = await world.stranger('caller', { ticket: { roles: ['caller'], endpoints: ['open', 'narrow'] } })
+        const meet = async (): Promise<Member> => (hosting === undefined ? caller.member : caller.meet(hosting))
+        const forbidden = (): number => (host?.peer ?? world.hub).gateCounts.forbidden
+        return { world, member: await meet(), forbidden }
+      }
+
+      it('calls backends that traffic leads to, or copies of it', async () => {
+        const { world, member } = await held()
+        for (const backend of ['open', 'shadow']) expect(await openWay(member, backend).call(world), backend).to.equal('answered')
+      })
+
+      it('is refused a backend of weight 0, one of another endpoint, and one that is not there', async () => {
+        const { world, member, forbidden } = await held()
+        for (const backend of ['idle', 'closed', 'none']) {
+          expect(await openWay(member, backend).call(world), backend).to.equal('ERR_FORBIDDEN')
+        }
+        expect([forbidden(), member.link.isGone]).to.deep.equal([3, false])
+      })
+
+      it('is refused methods that callMethods does not list, by handle and by HTTP, and no others', async () => {
+        const { world, member } = await held()
+        const narrow = openWay(member, 'open', 'narrow')
+        const metas = [0, '{"m":"call"}', '{"m":"other"}', { m: 'other' }, 'Hother\nGET\nhttp://h/\nid', 'H\nGET\nhttp://h/\nid']
+        const said: unknown[] = []
+        for (const meta of metas) said.push(await narrow.call(world, meta))
+        expect(said).to.deep.equal(['answered', 'answered', 'ERR_FORBIDDEN', 'ERR_FORBIDDEN', 'ERR_FORBIDDEN', 'answered'])
+        expect(await openWay(member, 'open').call(world, '{"m":"other"}')).to.equal('answered')
+      })
+
+      it('is sent away when it names other endpoints, or none, three times', async () => {
+        for (const endpoint of ['closed', 7]) {
+          const { world, member, forbidden } = await held()
+          const way = openWay(member, endpoint === 7 ? 'open' : 'closed', endpoint)
+          for (let i = 0; i < 2; i++) expect(await way.call(world)).to.equal('ERR_FORBIDDEN')
+          expect(member.link.isGone).to.equal(false)
+          await way.call(world)
+          expect([forbidden(), member.link.isGone]).to.deep.equal([3, true])
+        }
+      })
+    })
+  }
+
+  it('is told by its own node, and is not sent away, whatever its program asks for', async () => {
+    const world = await MeshWorld.make()
+    await world.serve('open', TwoMethods)
+    await world.drive(world.client.createEndpoint('narrow', { backend: 'open', callMethods: [] }))
+    const caller = await world.join('p', { ticket: { roles: ['caller'], endpoints: ['narrow'] } })
+    const ask = (method?: string): Promise<unknown> =>
+      caller.client.getHandle('narrow').options({ methodName: method }).remote() as unknown as Promise<unknown>
+    for (let i = 0; i < 5; i++) expect(await world.codeOf(ask('other'))).to.equal('ERR_FORBIDDEN')
+    expect(await world.drive(ask())).to.equal('one')
+    expect(world.hub.gateCounts.forbidden).to.equal(0)
+  })
+
+  it('does not call what it hosts when its ticket does not name the endpoint', async () => {
+    const world = await MeshWorld.make()
+    await world.serve('open', TwoMethods)
+    const p = await world.join('p', { ticket: { roles: ['caller', 'replica'], endpoints: ['open'] }, labels: { at: 'p' } })
+    await world.serve('closed', TwoMethods, { replicaOptions: { placement: { labels: { at: 'p' } } } })
+    const ask = (endpoint: string): Promise<unknown> => p.client.getHandle(endpoint).remote() as unknown as Promise<unknown>
+    expect(await world.codeOf(ask('closed'))).to.equal('ERR_FORBIDDEN')
+    expect(await world.drive(ask('open'))).to.equal('one')
+  })
+})
+
+class TwoMethods {
+  call(): string {
+    return 'one'
+  }
+  other(): string {
+    return 'two'
+  }
+}
+
 async function twoEndpoints(): Promise<MeshWorld> {
   const world = await MeshWorld.make()
   await world.serve('open', echo)
@@ -177,15 +266,15 @@ async function twoEndpoints(): Promise<MeshWorld> {
 const known = ({ peer }: WorldPeer) => ({ endpoints: [...peer.table.endpoints.keys()], backends: [...peer.table.backends.keys()] })
 
 /** A port for calls of which the member does not let go. */
-function openWay({ link }: Member, backend: string) {
+function openWay({ link }: Member, backend: string, endpoint: unknown = 'open') {
   const port = link.openPort(`backend:${backend}`)
   const answers: unknown[][] = []
   port.listen((message) => answers.push([...message]))
   let id = 0
   return {
     /** The code of the error, if one came. */
-    async call(world: MeshWorld): Promise<unknown> {
-      port.post([++id, 5_000, 0, 'hello'])
+    async call(world: MeshWorld, meta: unknown = 0): Promise<unknown> {
+      port.post([++id, 5_000, meta, 'hello', endpoint])
       const answer = (): unknown[] | undefined => answers.find((message) => message[1] === id)
       for (let i = 0; i < 50 && answer() === undefined; i++) await world.settle()
       const [, , kind, value] = answer() ?? []

@@ -330,8 +330,10 @@ describe('a mesh', () => {
         .to.throw()
         .with.property('code', 'ERR_ENDPOINT_NOT_FOUND')
       const liar = await world.stranger('liar', { ticket: { roles: ['caller'], endpoints: ['open'] } })
-      const reason = new Promise((resolve) => liar.member.link.openPort('backend:closed').onClosed(resolve))
-      expect(await world.drive(reason)).to.include('not for backend closed')
+      const port = liar.member.link.openPort('backend:closed')
+      const answer = new Promise<readonly unknown[]>((resolve) => port.listen((message) => resolve([...message])))
+      port.post([1, 5_000, 0, 1, 'open'])
+      expect((await world.drive(answer))[3]).to.include({ code: 'ERR_FORBIDDEN', outcome: 'not-started' })
     })
 
     it('let only controllers edit: ERR_FORBIDDEN', async () => {

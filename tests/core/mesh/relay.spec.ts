@@ -50,6 +50,7 @@ describe('a relay', () => {
     await connect(a, b, until)
     const refused = await failureOf(a.dial('b', new AbortController().signal), until)
     expect(refused).to.have.property('code', 'ERR_PEER_UNREACHABLE')
+    expect((refused as Error).cause).to.have.property('code', 'ERR_BACK_PRESSURE')
     expect((refused as Error).message).to.include('2 of one peer, the limit is 2 (mesh.maxRelayed)')
     expect(relay.counts).to.include({ open: 2, refused: 1 })
     first.dialled.channel.close()
@@ -60,6 +61,7 @@ describe('a relay', () => {
   it('passes nothing on when it is told so', async () => {
     const { a, until } = await open({ maxRelayed: 0 })
     const refused = await failureOf(a.dial('b', new AbortController().signal), until)
+    expect((refused as Error).cause).to.have.property('code', 'ERR_UNSUPPORTED')
     expect((refused as Error).message).to.include('passes no connections on')
   })
 
@@ -67,6 +69,7 @@ describe('a relay', () => {
     const { a, until } = await open()
     for (const id of ['nobody', 'a']) {
       const refused = await failureOf(a.dial(id, new AbortController().signal), until)
+      expect((refused as Error).cause, id).to.have.property('code', 'ERR_PEER_UNREACHABLE')
       expect((refused as Error).message, id).to.include('is not connected here')
     }
   })

@@ -82,6 +82,7 @@ describe('two peers that cannot dial each other', () => {
     await serveAt(world, 'q')
     const call = remote(from, 1, 5_000)
     expect(await world.codeOf(call)).to.equal('ERR_NO_REPLICA')
+    expect(world.fields.get('peer.not-reached')).to.include({ peer: 'q', code: 'ERR_UNSUPPORTED' })
     expect(world.hub.counts.relayed.refused).to.be.above(0)
   })
 
