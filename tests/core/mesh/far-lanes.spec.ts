@@ -20,7 +20,12 @@ function farWorld() {
   const needed: string[] = []
   const options = { backend: 'work', limits: LIMITS, onOverdue: () => {}, describeAbsence: () => 'none' }
   const queue = new BackendQueue(options, clock, testTurns(), () => 0.5)
-  const far = new FarLanes(new Map([['work', queue]]), (nodeId) => needed.push(nodeId), clock)
+  const far = new FarLanes(
+    new Map([['work', queue]]),
+    (nodeId) => needed.push(nodeId),
+    () => false,
+    clock,
+  )
   const outcomes: unknown[] = []
   const call = (): void =>
     queue.submit(
