@@ -63,6 +63,10 @@ export default {
     }),
   ],
   reporters: [defaultReporter({ reportTestProgress: false, reportTestResults: true }), countingReporter()],
+  // For a machine on which everything takes several times as long; a test that hangs ends by its own limit.
+  browserStartTimeout: 120_000,
+  testsStartTimeout: 120_000,
+  testsFinishTimeout: 900_000,
   testFramework: { config: { ui: 'bdd', timeout: 30_000, ...(process.env.TEST_GREP && { grep: process.env.TEST_GREP }) } },
   coverageConfig: { include: ['core/**', 'browser/**'], reporters: ['json', 'text-summary'], reportDir: 'coverage/browser' },
 }

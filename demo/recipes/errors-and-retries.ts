@@ -44,7 +44,7 @@ const died = await failure(callSafely('die'))
 assert.deepEqual([died.code, died.outcome], ['ERR_REPLICA_DIED', 'started-unknown'])
 
 // A deadline.
-const late = await failure(handle.options({ timeoutMs: 50 }).remote('hang'))
+const late = await failure(handle.options({ timeoutMs: 500 }).remote('hang'))
 assert.deepEqual([late.code, late.outcome], ['ERR_TIMEOUT', 'started-unknown'])
 
 // Over HTTP the same, as problem details.

@@ -13,7 +13,7 @@ const images = toLabelledImages(
 
 describe('the digits demo in a mesh', function () {
   // Bundles are made, and WebAssembly is loaded on both nodes.
-  this.timeout(60_000)
+  this.timeout(180_000)
 
   it('reads digits by replicas on a peer, to which code, model and runtime have travelled', async () => {
     const logger = pino({ level: 'silent' })

@@ -12,7 +12,7 @@ const images = toLabelledImages(
 
 describe('the digits demo on an instance', function () {
   // Three replicas load WebAssembly, which takes its time on a busy machine.
-  this.timeout(30_000)
+  this.timeout(120_000)
   let client: serve.Client
   let url: string
 

@@ -17,7 +17,7 @@ interface Chunk {
 }
 
 describe('the size of the package in a page', function () {
-  this.timeout(60_000)
+  this.timeout(180_000)
   let installed: InstalledPackage
 
   before(async () => {

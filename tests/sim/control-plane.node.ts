@@ -10,7 +10,7 @@ const FRESH_FROM = Number(process.env.SIM_FROM ?? 1_000_000 + Math.floor(Math.ra
 const NAMED: readonly (readonly [seed: number, what: string])[] = [[39, 'a term that was not durable before it was used came twice']]
 
 describe('the control plane under simulated faults', function () {
-  this.timeout(Math.max(60_000, SEEDS * 200))
+  this.timeout(Math.max(300_000, SEEDS * 1_000))
 
   it('does the same for the same seed, to the last event', async () => {
     const [one, again, other] = [await runSeed(1), await runSeed(1), await runSeed(2)]

@@ -11,7 +11,7 @@ const NAMED: readonly (readonly [seed: number, what: string])[] = [
 ]
 
 describe('a mesh whose controllers die', function () {
-  this.timeout(Math.max(120_000, SEEDS * 2_000))
+  this.timeout(Math.max(600_000, SEEDS * 10_000))
 
   it('does the same for the same seed, to the last call', async () => {
     const [one, again, other] = [await runLedMesh(3), await runLedMesh(3), await runLedMesh(4)]

@@ -170,7 +170,7 @@ class LargeMesh {
 }
 
 describe('a mesh of 1,000 peers and 10,000 replicas', function () {
-  this.timeout(60_000)
+  this.timeout(180_000)
 
   it('gives every peer each change, and says what it costs', async () => {
     const mesh = new LargeMesh()

@@ -9,7 +9,7 @@ const FRESH_FROM = Number(process.env.SIM_FROM ?? 1_000_000 + Math.floor(Math.ra
 const NAMED: readonly (readonly [seed: number, what: string])[] = []
 
 describe('the mesh under simulated faults', function () {
-  this.timeout(Math.max(120_000, SEEDS * 1_000))
+  this.timeout(Math.max(600_000, SEEDS * 5_000))
 
   it('does the same for the same seed, to the last call', async () => {
     const [one, again, other] = [await runMesh(7), await runMesh(7), await runMesh(8)]

@@ -6,7 +6,7 @@ const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-ru
 /** One Chromium for a whole suite, started with its first test; without one here its tests are skipped and it is said why. */
 export function withBrowser(suite: Mocha.Suite): () => Browser {
   let browser: Browser | undefined
-  suite.timeout(60_000)
+  suite.timeout(180_000)
   suite.beforeAll(async function () {
     const executablePath: string | undefined = findChromium()
     if (executablePath === undefined) {

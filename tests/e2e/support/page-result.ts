@@ -11,7 +11,7 @@ export async function resultOf<T = Record<string, unknown>>(context: BrowserCont
 }
 
 /** As {@link resultOf}, in a page that is there: what it says after `act`. */
-export function resultIn<T = Record<string, unknown>>(page: Page, act: () => Promise<unknown>, limitMs = 20_000): Promise<T> {
+export function resultIn<T = Record<string, unknown>>(page: Page, act: () => Promise<unknown>, limitMs = 100_000): Promise<T> {
   const said: string[] = []
   return new Promise<T>((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`the page gave no result; it said: ${said.join(' | ')}`)), limitMs)
