@@ -1,4 +1,4 @@
-import { ServeError, type Stop, sleep } from '../base/index.ts'
+import { ServeError, sleep } from '../base/index.ts'
 import type { ServeEvent, StateStore } from '../controller/index.ts'
 import type { ResolvedHttpOptions } from '../gateway/index.ts'
 import {
@@ -23,10 +23,6 @@ import { servePeerClient } from './serve-peer-client.ts'
 
 /** How often an acting controller looks for others that it does not see, in milliseconds. */
 const SEEK_MS = 2_000
-/** How long edits made elsewhere are gathered before the acting controller begins anew with them, in milliseconds. */
-const GATHER_EDITS_MS = 500
-/** Kinds of keys from which the acting controller has made what runs. */
-const MADE_FROM = ['backend/', 'endpoint/', 'deployed', 'ticket/'] as const
 
 export interface StandbyInit {
   readonly name: string
@@ -67,7 +63,6 @@ export class StandbyController implements StandbyEnd {
   #peer: MeshPeer | undefined
   #acting: Acting | undefined
   #last: Promise<void> = Promise.resolve()
-  #stopGathering: Stop | undefined
   #isClosed = false
 
   constructor(init: StandbyInit) {
@@ -105,7 +100,6 @@ export class StandbyController implements StandbyEnd {
   /** Leads nobody any more; what runs elsewhere runs on. */
   async close(): Promise<void> {
     this.#isClosed = true
-    this.#stopGathering?.()
     await this.#last
     this.#fall('the controller stops')
     await this.group.close()
@@ -115,32 +109,19 @@ export class StandbyController implements StandbyEnd {
     this.#acting?.hub.onGroupEvent(event)
     if (event.kind === 'role') {
       const { leader } = event
+      const addresses = this.group.map.get(CONTROLLER + leader.controllerId)?.value as readonly string[] | undefined
+      if (leader.controllerId !== this.transport.peerId && addresses !== undefined)
+        this.#peer?.lookFor({ id: leader.controllerId, addresses })
       this.#last = this.#last.then(() => (event.role === 'acting' ? this.#rise(leader) : this.#fall('another controller leads')))
       this.#last = this.#last.catch((error: unknown) => this.#init.platform.log.error({ reason: String(error) }, 'controller.not-started'))
     }
-    if (event.kind === 'change') this.#onChange(event.keys)
-  }
-
-  /** What was edited under another epoch is not in what runs here yet. */
-  #onChange(keys: readonly string[]): void {
-    const { group } = this
-    if (group.role !== 'acting' || this.#stopGathering !== undefined) return
-    const isForeign = (key: string): boolean => {
-      const version = group.map.get(key)?.version
-      return version !== undefined && (version.term !== group.leader.term || version.controllerId !== group.leader.controllerId)
-    }
-    if (!keys.some((key) => MADE_FROM.some((kind) => key.startsWith(kind)) && isForeign(key))) return
-    this.#stopGathering = this.#init.platform.clock.after(GATHER_EDITS_MS, () => {
-      this.#stopGathering = undefined
-      group.renew().catch((error: unknown) => this.#init.platform.log.error({ reason: String(error) }, 'controller.not-renewed'))
-    })
   }
 
   async #rise(epoch: Epoch): Promise<void> {
-    this.#fall('it begins another term')
     const { group } = this
     const peer = this.#peer
-    if (peer === undefined || this.#isClosed || !isLed(group, epoch)) return
+    // One that leads already leads on.
+    if (peer === undefined || this.#acting !== undefined || this.#isClosed || !isLed(group, epoch)) return
     const { name, fetchOptions, platform } = this.#init
     const { clock, turns, log } = platform
     const authority = await this.#init.toAuthority(this.#secret, group)

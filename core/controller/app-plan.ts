@@ -49,7 +49,7 @@ export function planApp(wanted: AppSpec, deployed: Deployed): AppAction[] {
 }
 
 /** Same code, same arguments, same place to run: only the config may differ. A module is known by its URL, not by its content. */
-function isSameCode(a: BackendSpec, b: BackendSpec): boolean {
+export function isSameCode(a: BackendSpec, b: BackendSpec): boolean {
   return (
     sameCode(a, b) &&
     sameData(a.replicaOptions, b.replicaOptions) &&

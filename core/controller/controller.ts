@@ -258,18 +258,7 @@ export class Controller {
    */
   async deploy(app: AppSpec): Promise<void> {
     const { deployApp } = await import('./deploy.ts')
-    await deployApp(app, {
-      controller: this,
-      backends: new Map([...this.#supervisors].map(([tag, { spec }]) => [tag, spec])),
-      endpoints: this.#endpoints,
-      ownedBackends: this.#ownedBackends,
-      ownedEndpoints: this.#ownedEndpoints,
-      edit: (work) => this.#edit(work),
-      configure: (tag, config) => this.#configure(tag, config),
-      putEndpoint: (entry) => this.#putEndpoint(entry),
-      removeEndpoint: (name) => this.#removeEndpoint(name),
-      save: (edits) => this.#save(...edits.map((edit) => () => edit)),
-    })
+    await deployApp(app, this.parts)
   }
 
   /**
@@ -277,20 +266,30 @@ export class Controller {
    * logged and tried again. Called once, before any edit. `ERR_STORAGE` when the store cannot be read.
    */
   async restore(): Promise<void> {
-    const { clock, log, store } = this.#seams
-    if (store === undefined) return
+    if (this.#seams.store === undefined) return
     const { restoreState } = await import('./restore.ts')
-    await restoreState(store, {
-      clock,
-      log,
+    await restoreState(this.parts)
+  }
+
+  /** What it is made of, for code that only some need and that is loaded apart. */
+  get parts() {
+    return {
+      ...this.#seams,
+      controller: this as Controller,
+      supervisors: this.#supervisors,
+      starting: this.#starting,
       endpoints: this.#endpoints,
       ownedBackends: this.#ownedBackends,
       ownedEndpoints: this.#ownedEndpoints,
-      enlist: (spec) => this.#enlist(this.#supervise(spec)),
-      onRead: () => this.#swapTable(),
-      renew: (spent) => this.#renew(spent),
       signal: this.#abort.signal,
-    })
+      edit: <T>(work: () => Promise<T>) => this.#edit(work),
+      configure: (tag: string, config: ResolvedBackendConfig) => this.#configure(tag, config),
+      putEndpoint: (entry: EndpointEntry) => this.#putEndpoint(entry),
+      removeEndpoint: (name: string) => this.#removeEndpoint(name),
+      enlist: (spec: BackendSpec) => this.#enlist(this.#supervise(spec)),
+      renew: (spent: BackendSupervisor) => this.#renew(spent),
+      swapTable: () => this.#swapTable(),
+    }
   }
 
   /**

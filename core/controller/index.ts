@@ -16,4 +16,5 @@ export { type Ledger, type Portability, type ReplicaWishes, ResourceLedger } fro
 export { RestartPolicy } from './restart-policy.ts'
 export type { RolloutGuard, RolloutOptions, RolloutResult } from './rollout.ts'
 export type { StateEdit, StateStore } from './state-store.ts'
+export { takeInEdits } from './take-in.ts'
 export { answersWithin, within } from './within.ts'

@@ -24,9 +24,15 @@ export interface StoredState {
 }
 
 /** Keeps a backend. Inline code and worker factories are functions of this process: such a backend is not kept, and what was kept under its tag goes. */
-export function keepBackend({ tag, code, initArgs, config, replicaOptions }: BackendSpec): StateEdit {
-  if (code.kind === 'inline' || code.kind === 'worker' || replicaOptions.isolation === 'inline') return forgetBackend(tag)
+export function keepBackend(spec: BackendSpec): StateEdit {
+  const { tag, code, initArgs, config, replicaOptions } = spec
+  if (!isKept(spec)) return forgetBackend(tag)
   return { key: BACKEND + tag, value: { tag, code, initArgs: encodeInitArgs(tag, initArgs), config, replicaOptions } }
+}
+
+/** Whether a backend would come back. */
+export function isKept({ code, replicaOptions }: BackendSpec): boolean {
+  return code.kind !== 'inline' && code.kind !== 'worker' && replicaOptions.isolation !== 'inline'
 }
 
 export const forgetBackend = (tag: string): StateEdit => ({ key: BACKEND + tag })
@@ -34,8 +40,8 @@ export const keepEndpoint = (entry: EndpointEntry): StateEdit => ({ key: ENDPOIN
 export const forgetEndpoint = (name: string): StateEdit => ({ key: ENDPOINT + name })
 export const keepDeployed = (deployed: DeployedNames): StateEdit => ({ key: DEPLOYED, value: deployed })
 
-/** Reads what a store gave. `ERR_STORAGE` names a key whose value does not fit. */
-export function readState(values: ReadonlyMap<string, unknown>): StoredState {
+/** Reads what a store gave. `ERR_STORAGE` names a key whose value does not fit. @param others tags of backends that are there without being kept */
+export function readState(values: ReadonlyMap<string, unknown>, others: readonly string[] = []): StoredState {
   // The group of controllers keeps it under keys of its own, which a controller that is alone would not see.
   if (values.has('group')) throw new ServeError('ERR_STORAGE', 'what is stored is the state of a mesh; start it with the option mesh')
   const backends: BackendSpec[] = []
@@ -48,7 +54,7 @@ export function readState(values: ReadonlyMap<string, unknown>): StoredState {
       throw new ServeError('ERR_STORAGE', `what is stored under ${key} cannot be read: ${(cause as Error).message}`, { cause })
     }
   }
-  const tags = new Set(backends.map(({ tag }) => tag))
+  const tags = new Set([...others, ...backends.map(({ tag }) => tag)])
   const isWhole = ({ policy }: EndpointEntry): boolean => [...policy.entries, ...policy.shadows].every(({ backend }) => tags.has(backend))
   return {
     backends,

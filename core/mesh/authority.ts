@@ -119,6 +119,11 @@ export class MeshAuthority {
     )
   }
 
+  /** What another controller of the mesh has noted of tickets. */
+  takeIn(kept: ReadonlyMap<string, unknown>): void {
+    this.#book.takeIn(kept)
+  }
+
   /** @returns the id of the ticket, by which peers that came with it are known */
   async revoke(ticket: string): Promise<string> {
     const claims = await this.#read(ticket)

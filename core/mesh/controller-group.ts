@@ -1,5 +1,6 @@
 import { type Clock, type Logger, type Random, ServeError, type Stop } from '../base/index.ts'
 import type { StateEdit, StateStore } from '../controller/index.ts'
+import { sameData } from '../model/index.ts'
 import {
   compareEpochs,
   covers,
@@ -40,7 +41,7 @@ export type GroupMessage =
       readonly kind: 'beat'
       /** Who acts, as far as the sender knows. */
       readonly leader: Epoch
-      /** How long ago the sender has itself heard from that one, in milliseconds; 0 from itself, -1 for never. */
+      /** How long ago the sender has itself heard from that one, in milliseconds; 0 from itself while it acts, -1 for never. */
       readonly unseenMs: number
       /** What the sender has durably. */
       readonly vector: VersionVector
@@ -56,7 +57,7 @@ export type GroupMessage =
 export type GroupRole = 'standby' | 'acting'
 
 export type GroupEvent =
-  /** Someone else acts, or this one does. On `acting` what was placed and published before is recomputed under the new epoch. */
+  /** Someone else acts, or this one does; one that acts already goes on under another epoch, with what it has. */
   | { readonly kind: 'role'; readonly role: GroupRole; readonly leader: Epoch }
   /** Keys that stand differently since a moment ago, by whomever they were edited. */
   | { readonly kind: 'change'; readonly keys: readonly string[] }
@@ -129,7 +130,10 @@ export class ControllerGroup {
   #patienceMs = GROUP_LEASE_MS
   #tickedAtMs = 0
   #sequence = 0
-  #isRising = false
+  /** While this one is about to act: above which epoch. */
+  #risingAbove: Epoch | undefined
+  /** For which this one has stopped to act, by word of somebody else. */
+  #gaveWayTo: Epoch | undefined
   #hasResigned = false
   #isClosed = false
   #last: Promise<unknown> = Promise.resolve()
@@ -202,27 +206,40 @@ export class ControllerGroup {
    * Edits keys, all or none, one batch after the other. `ERR_NO_CONTROLLER` on a standby, and with outcome `started-unknown` when another took over
    * before the edit was acknowledged: it may stand or have lost. `ERR_STORAGE`: nothing has changed. Resolves with the version of the last of them;
    * undefined when there was none.
+   * @param known what the edits were made from, by key, and then by whom they were last made; another controller's edit of such a key that is not in it
+   * is not overwritten: `ERR_NO_CONTROLLER`, not started. @default what stands
    */
-  async edit(edits: readonly StateEdit[]): Promise<Version | undefined> {
+  async edit(edits: readonly StateEdit[], known?: Map<string, Version>): Promise<Version | undefined> {
     if (edits.length === 0) return undefined
-    const last = await this.#queue(() => this.#write(edits))
+    const last = await this.#queue(() => this.#write(edits, known))
+    if (last === undefined) return undefined
     this.#pushAll()
     await this.#whenElsewhere(last)
     return last
   }
 
-  /** The group as the store of the acting controller: what it loads is the state of the group, what it puts is an edit of it. */
+  /**
+   * The group as the store of the acting controller: what it loads is the state of the group, what it puts is an edit of it. It may load again, to take
+   * in what others have edited since; until then it overwrites none of that. To put what stands already does nothing.
+   */
   asStore(): StateStore {
+    const known = new Map<string, Version>()
     return {
-      load: async () => this.#map.values,
-      put: async (edits) => void (await this.edit(edits)),
+      load: async () => {
+        for (const { key, version } of this.#map.entries()) known.set(key, version)
+        return this.#map.values
+      },
+      put: async (edits) => void (await this.edit(edits, known)),
       close: () => this.close(),
     }
   }
 
   /** Somebody holds word of an epoch, such as a peer that refuses this controller's table. */
   noteLeader(epoch: Epoch): void {
-    if (compareEpochs(epoch, this.#leader) > 0) this.#becomeStandby(epoch)
+    const least = this.#role === 'acting' ? (this.#risingAbove ?? this.#leader) : this.#leader
+    if (compareEpochs(epoch, least) <= 0) return
+    this.#gaveWayTo = this.#role === 'acting' ? epoch : undefined
+    this.#becomeStandby(epoch)
   }
 
   /** Keeps the state and passes it on, and never acts again. */
@@ -233,14 +250,6 @@ export class ControllerGroup {
   /** Other controllers that are connected. */
   get connected(): number {
     return this.#others.size
-  }
-
-  /**
-   * Begins another term of the acting controller: what it has published under this one is to be recomputed, as after edits that were made elsewhere. Edits
-   * that wait fail as with a change of the acting controller. On a standby nothing happens.
-   */
-  async renew(): Promise<void> {
-    if (this.#role === 'acting') await this.#takeOver()
   }
 
   /** Edits that wait fail with `ERR_CLIENT_CLOSED`; what is durable stays so. */
@@ -314,7 +323,9 @@ export class ControllerGroup {
 
   #takeBeat(from: string, other: Other, beat: Extract<GroupMessage, { kind: 'beat' }>): void {
     const nowMs = this.#clock.nowMs()
-    this.noteLeader(beat.leader)
+    // Whoever was given a term and says that it stands by was started anew since, and begins a later one if any.
+    if (from === beat.leader.controllerId && beat.unseenMs !== 0) this.#noteVacant(beat.leader)
+    else this.noteLeader(beat.leader)
     const order = compareEpochs(beat.leader, this.#leader)
     if (order === 0 && this.#role === 'standby' && beat.unseenMs >= 0) {
       // Word of others counts once removed, never twice: it would outlive the leader.
@@ -330,6 +341,17 @@ export class ControllerGroup {
     if (beat.root !== this.#map.root && coversAll(this.#map.vector, beat.vector)) {
       other.send({ kind: 'digests', digests: this.#map.digests })
     }
+  }
+
+  /** Nobody acts under that epoch, nor ever will. Who has acted until now goes on, above it: there is nobody to make way for. */
+  #noteVacant(epoch: Epoch): void {
+    const order = compareEpochs(epoch, this.#leader)
+    const isNext = this.#role === 'acting' ? order > 0 : order === 0 && this.#gaveWayTo !== undefined
+    if (!isNext || this.#hasResigned) return this.noteLeader(epoch)
+    this.#takeOver(epoch).catch((error: unknown) => {
+      this.#report(error)
+      this.noteLeader(epoch)
+    })
   }
 
   /** Takes entries in once they are durable; `delta` says what its receiver then knows as a whole. */
@@ -350,12 +372,14 @@ export class ControllerGroup {
       .catch((error: unknown) => this.#report(error))
   }
 
-  async #write(edits: readonly StateEdit[]): Promise<Version> {
+  async #write(given: readonly StateEdit[], known: Map<string, Version> | undefined): Promise<Version | undefined> {
     const { controllerId } = this.#init
     if (this.#role !== 'acting') throw notActing(this.#leader)
     if (this.#waiting.size >= MAX_WAITING) {
       throw new ServeError('ERR_BACK_PRESSURE', `${MAX_WAITING} edits wait for another controller; try again later`)
     }
+    const edits = known === undefined ? given : given.filter((edit) => this.#isNews(edit, known))
+    if (edits.length === 0) return undefined
     const { term } = this.#leader
     const entries = new Map<string, MapEntry>()
     let version: Version = { term, controllerId, sequence: this.#sequence }
@@ -367,7 +391,21 @@ export class ControllerGroup {
     const vector = joinVectors(this.#map.vector, { [`${term}:${controllerId}`]: version.sequence })
     await this.#persist(written, vector)
     this.#apply(written, vector)
+    for (const entry of written) known?.set(entry.key, entry.version)
     return version
+  }
+
+  /** Whether an edit changes anything. Throws when it would overwrite what its author has not seen. */
+  #isNews({ key, value }: StateEdit, known: ReadonlyMap<string, Version>): boolean {
+    const stands = this.#map.get(key)
+    if (sameData(stands?.value, value)) return false
+    const seen = known.get(key)
+    if (stands === undefined || (seen !== undefined && isSame(seen, stands.version))) return true
+    const { controllerId } = stands.version
+    if (controllerId === this.#init.controllerId) return true
+    throw new ServeError('ERR_NO_CONTROLLER', `${key} was edited at controller ${controllerId} too, which is being taken in; try again`, {
+      outcome: 'not-started',
+    })
   }
 
   #apply(entries: readonly MapEntry[], vector: VersionVector | undefined): void {
@@ -383,12 +421,15 @@ export class ControllerGroup {
     return this.#init.store.put([...puts, { key: GROUP, value: kept }])
   }
 
-  /** Acts under a greater term, which is durable first: a term never comes twice, whatever happens to this process. */
-  async #takeOver(): Promise<void> {
-    if (this.#isRising) return
-    this.#isRising = true
+  /**
+   * Acts under a term above that one, which is durable first: a term never comes twice, whatever happens to this process. One that acts already
+   * does so until then, and takes nothing in of later epochs before.
+   */
+  async #takeOver(above: Epoch = this.#leader): Promise<void> {
+    if (this.#risingAbove !== undefined) return
     const before = this.#leader
-    const epoch: Epoch = Object.freeze({ term: before.term + 1, controllerId: this.#init.controllerId })
+    const epoch: Epoch = Object.freeze({ term: above.term + 1, controllerId: this.#init.controllerId })
+    this.#risingAbove = above
     try {
       // All in one turn of the queue: no other put may bring the old leader back into the store in between.
       await this.#queue(async () => {
@@ -401,7 +442,7 @@ export class ControllerGroup {
         this.#role = 'acting'
       })
     } finally {
-      this.#isRising = false
+      this.#risingAbove = undefined
     }
     if (this.#leader !== epoch) return
     this.#log.info({ controller: epoch.controllerId, term: epoch.term }, 'controller.acts')

@@ -1,5 +1,5 @@
 import { type Clock, type Logger, ServeError, type Stop, type Turns } from '../base/index.ts'
-import type { EditConflict, ServeEvent } from '../controller/index.ts'
+import { type Controller, type EditConflict, type ServeEvent, takeInEdits } from '../controller/index.ts'
 import { emptyRoutingTable, type Resources, type RoutingTable, resolveResources } from '../model/index.ts'
 import type { BlobRef, HostedReplica, ReplicaEnd, ReplicaHost, ReplicaSpec } from '../replica/index.ts'
 import type { BackendQueue } from '../router/index.ts'
@@ -41,6 +41,11 @@ const MAX_ASKED = 5
 const DRAIN_MS = 20_000
 /** Keys of the state under which the addresses of controllers are. */
 export const CONTROLLER = 'controller/'
+/** Kinds of keys from which a controller has made what runs, or what it goes by. */
+const MADE_FROM = ['backend/', 'endpoint/', 'deployed', 'ticket/'] as const
+/** How long edits of other controllers are gathered before they are taken in, and how long until what failed of that is tried again, in milliseconds. */
+const TAKE_IN_MS = 200
+const TAKE_IN_AGAIN_MS = 5_000
 /** What is added to the patience with an orphan, in milliseconds, for what it takes to want it. */
 const SETTLE_MS = 5_000
 
@@ -80,6 +85,7 @@ export type OnInstancePort = (port: VirtualPort, member: Member, access: MemberA
 
 /** The controller as the hub needs it. */
 export interface HubController {
+  readonly parts: Controller['parts']
   readonly table: RoutingTable
   readonly queues: ReadonlyMap<string, BackendQueue>
   moveReplica(tag: string, replicaId: string, reason: string, must: boolean): Promise<void>
@@ -135,8 +141,9 @@ interface Peer {
   ready: Readonly<Record<string, number>>
   /** Calls that began there and are not done, by backend. */
   load: Readonly<Record<string, number>>
-  /** What it has of the table, as far as it said so. */
+  /** What it has of the table, as far as it said so, and under which epoch it was given it. */
   table: RoutingTable
+  tableEpoch: Epoch
   /** What it may know, and of what that was worked out. */
   seen: { readonly whole: RoutingTable; readonly hostedTags: string; readonly view: RoutingTable } | undefined
   /** Who is there, as far as it may know; for one that may not call everything. */
@@ -160,8 +167,8 @@ interface Peer {
  */
 export class MeshHub {
   readonly ledger: MeshLedger = new MeshLedger()
-  readonly epoch: Epoch
   readonly #init: MeshHubInit
+  #epoch: Epoch
   readonly #adoption: Adoption
   readonly #clock: Clock
   readonly #turns: Turns
@@ -186,6 +193,7 @@ export class MeshHub {
   #gatewayUrl: string | undefined
   #isTelling = false
   #isEvening = false
+  #stopTakingIn: Stop | undefined
   readonly #stops: Stop[] = []
 
   constructor(init: MeshHubInit, clock: Clock, turns: Turns, log: Logger) {
@@ -199,7 +207,7 @@ export class MeshHub {
     this.#gate = new Gatekeeper(maxAdmissions, clock, turns, log)
     this.#door = new BackendDoor(init.lodgesWith ?? { table, queues }, this.#gate, clock, turns)
     this.#relay = new Relay({ maxRelayed, linkTo: (id) => this.#peers.get(id)?.member.link })
-    this.epoch = Object.freeze(init.epoch ?? { term: 1, controllerId: transport.peerId })
+    this.#epoch = Object.freeze(init.epoch ?? { term: 1, controllerId: transport.peerId })
     this.#adoption = new Adoption(
       {
         markOf: (spec, isolation) => this.#markOf(spec, isolation),
@@ -357,6 +365,11 @@ export class MeshHub {
     return this.#init.transport.peerId
   }
 
+  /** Under which this controller leads, or has led. */
+  get epoch(): Epoch {
+    return this.#epoch
+  }
+
   async close(): Promise<void> {
     this.stepDown('the controller stops')
     for (const stop of this.#stops.splice(0)) stop()
@@ -368,19 +381,69 @@ export class MeshHub {
 
   /** What the group says of itself: who leads, what has changed, what was lost. */
   onGroupEvent(event: GroupEvent): void {
-    if (event.kind === 'role' && compareEpochs(event.leader, this.epoch) > 0) {
+    if (event.kind === 'role' && event.role === 'acting' && !this.#isClosed) this.#leadOn(event.leader)
+    else if (event.kind === 'role' && compareEpochs(event.leader, this.epoch) > 0) {
       this.stepDown('another controller leads')
       // What runs in this process cannot be handed to a controller that would rise here anew.
       if (this.#init.lodgesWith === undefined) this.#init.group?.resign()
     }
-    if (event.kind === 'change') this.#tellControllers()
+    if (event.kind === 'change') {
+      this.#tellControllers()
+      if (event.keys.some((key) => this.#isForeign(key))) this.#takeInSoon(TAKE_IN_MS)
+    }
     if (event.kind === 'conflict' && !this.#isClosed) this.#onEvent(event)
+  }
+
+  #isForeign(key: string): boolean {
+    const version = this.#init.group?.map.get(key)?.version
+    return version !== undefined && version.controllerId !== this.peerId && MADE_FROM.some((kind) => key.startsWith(kind))
+  }
+
+  #takeInSoon(delayMs: number): void {
+    if (this.#isClosed || this.#stopTakingIn !== undefined) return
+    this.#stopTakingIn = this.#clock.after(delayMs, () => {
+      this.#stopTakingIn = undefined
+      this.#takeIn().catch((error: unknown) => {
+        if (this.#isClosed) return
+        this.#log.error({ reason: String(error) }, 'edit.not-taken-in')
+        this.#takeInSoon(TAKE_IN_AGAIN_MS)
+      })
+    })
+  }
+
+  /** What others have edited, on the other side of a partition or before they ended, becomes part of what is led from here. */
+  async #takeIn(): Promise<void> {
+    const { group, authority } = this.#init
+    const controller = this.#controller
+    if (this.#isClosed || group === undefined || controller === undefined) return
+    // What was kept is not read yet, by which it is read as a whole.
+    if (controller.table.version === 0) return this.#takeInSoon(TAKE_IN_MS)
+    const revokedBefore = authority.revoked.length
+    authority.takeIn(group.map.values)
+    for (const { control, member } of authority.revoked.length > revokedBefore ? [...this.#peers.values()] : []) {
+      control.tell('revoked', authority.revoked)
+      if (authority.isRevoked(member.ticketId)) member.link.close('its ticket was revoked')
+    }
+    await takeInEdits(controller.parts)
+    this.noteChange()
+  }
+
+  /** Leads on, under a greater epoch: peers hear of it and get the whole table anew. What they run, and their links, stay as they are. */
+  #leadOn(epoch: Epoch): void {
+    if (compareEpochs(epoch, this.#epoch) <= 0) return
+    this.#epoch = epoch
+    for (const peer of this.#peers.values()) {
+      peer.led = this.#lead(peer)
+      peer.led.catch(() => undefined)
+    }
+    this.noteChange()
   }
 
   /** Leads nobody any more, at once. Replicas elsewhere run on, for whoever leads next; other controllers may still have the state from here. */
   stepDown(reason: string): void {
     if (this.#isClosed) return
     this.#isClosed = true
+    this.#stopTakingIn?.()
     this.#adoption.close()
     for (const { link, wants } of [...this.#members]) if (wants !== 'group') link.close(reason)
   }
@@ -529,6 +592,7 @@ export class MeshHub {
       ready: {},
       load: {},
       table: emptyRoutingTable(),
+      tableEpoch: this.#epoch,
       seen: undefined,
       list: new PeerList(),
       heard: 0,
@@ -633,16 +697,18 @@ export class MeshHub {
 
   async #bringUpToDate(peer: Peer): Promise<void> {
     await peer.led
+    const { epoch: now } = this
     const table = this.#viewFor(peer)
-    if (peer.member.link.isGone || isSameView(peer.table, table)) return
+    if (peer.member.link.isGone || (isSameView(peer.table, table) && peer.tableEpoch === now)) return
     const push = async (from: RoutingTable): Promise<TableTaken> => {
-      const answer = await peer.control.request('table', toPush({ epoch: this.epoch, table: from }, this.epoch, table))
+      const answer = await peer.control.request('table', toPush({ epoch: peer.tableEpoch, table: from }, now, table))
       const { taken, epoch } = answer as { readonly taken: TableTaken; readonly epoch: Epoch }
       if (taken === 'stale') this.#init.onGreater?.(epoch)
       return taken
     }
     if ((await push(peer.table)) === 'misfit') await push(emptyRoutingTable())
     peer.table = table
+    peer.tableEpoch = now
   }
 
   #accessOf(member: Member): MemberAccess {

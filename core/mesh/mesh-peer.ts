@@ -303,6 +303,11 @@ export class MeshPeer {
     this.#nudge()
   }
 
+  /** Somebody leads, by word of another controller: where this peer looks for one, it looks there first and now. */
+  lookFor(leader: ControllerAddress): void {
+    if (this.#seat === undefined) this.lookAgain(leader)
+  }
+
   /** A peer has come to the controller that has risen on this node, and means this one. */
   meet(member: Member, connection: PeerConnection): void {
     if (this.#links === undefined) member.link.close('the peer is not there')

@@ -2,8 +2,8 @@ import { type Clock, type Random, sleep } from '../base/index.ts'
 
 /** First bound of the wait between two attempts, which doubles. Source of the shape: full jitter, as in the AWS builders' library. */
 export const REDIAL_FIRST_MS = 1_000
-/** Last bound of the wait in a small mesh, which is whole again within 10 s of a heal, and in a large one. */
-export const REDIAL_LEAST_MS = 6_000
+/** Last bound of the wait in a small mesh, which is whole again within 10 s of a heal even where a controller has to take over first, and in a large one. */
+export const REDIAL_LEAST_MS = 3_000
 export const REDIAL_MOST_MS = 30_000
 /** How much each peer adds to the last bound: all of them together dial some ten times a second. */
 const REDIAL_PER_PEER_MS = 100

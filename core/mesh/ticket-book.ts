@@ -93,6 +93,22 @@ export class TicketBook {
     await this.#write(claims.id, entry)
   }
 
+  /** What another controller of the mesh has noted meanwhile; who has redeemed a ticket here has done so all the same. */
+  takeIn(kept: ReadonlyMap<string, unknown>): void {
+    for (const [key, value] of kept) {
+      if (!key.startsWith(TICKET)) continue
+      const id = key.slice(TICKET.length)
+      const entry = toEntry(key, value)
+      const here = this.#entries.get(id)
+      if (here !== undefined) {
+        for (const peerId of here.redeemedBy) entry.redeemedBy.add(peerId)
+        entry.revokedAtMs = Math.max(entry.revokedAtMs, here.revokedAtMs)
+        entry.kept = here.kept
+      }
+      this.#entries.set(id, entry)
+    }
+  }
+
   isRevoked(ticketId: string): boolean {
     return (this.#entries.get(ticketId)?.revokedAtMs ?? 0) > 0
   }

@@ -26,8 +26,9 @@ import { withSeed } from './sim-run.ts'
 import { Machine } from './sim-time.ts'
 
 const CHAOS_MS = 60_000
-/** After the heal one controller leads, and all have its table, within this time: a lease, and a redial on slow clocks. */
-const IN_STEP_MS = 20_000
+/** After the heal one controller leads, and all have its table, within this time of the slowest clock: a lease, and a redial. */
+const IN_STEP_MS = 10_000
+const SLOWEST = 0.8
 const WHOLE_MS = 90_000
 /** And stays so. */
 const STABLE_MS = 15_000
@@ -71,6 +72,8 @@ class LedRun extends MeshSim<Place> {
   readonly #acked: string[] = []
   #tickets: Readonly<Record<'standby' | 'peer', string>> = { standby: '', peer: '' }
   #edits = 0
+  /** Machines that are to be started again. */
+  readonly #down = new Map<Place, () => void>()
 
   constructor(seed: number, onLine: (line: string) => void) {
     super(seed, 2_654_435_761, onLine)
@@ -98,6 +101,7 @@ class LedRun extends MeshSim<Place> {
     this.isChaos = false
     this.trace('heal')
     this.network.heal()
+    for (const start of [...this.#down.values()]) start()
     const inStepMs = await this.#heal()
     await this.proveAnswered(60)
     const { hash, events } = { hash: this.hash, events: this.time.events }
@@ -107,7 +111,7 @@ class LedRun extends MeshSim<Place> {
 
   #add(name: string, kind: Place['kind']): void {
     const random = this.random
-    const machine = new Machine(name, 0.8 + random() * 0.5, random() * 600_000, this.time, () => {})
+    const machine = new Machine(name, SLOWEST + random() * 0.5, random() * 600_000, this.time, () => {})
     const more = { hasJoined: false, client: undefined, peer: undefined, standby: undefined, founding: undefined }
     this.places.push({ name, kind, machine, host: this.hostOn(machine), disk: new SimDisk(random), ...more })
   }
@@ -302,7 +306,13 @@ class LedRun extends MeshSim<Place> {
     Object.assign(place, { client: undefined, peer: undefined, standby: undefined, founding: undefined })
     place.disk.crash()
     this.network.crash(place.name)
-    this.time.after(500 + this.random() * mostMs, () => void this.#start(place))
+    const { machine } = place
+    const start = (): void => {
+      if (place.machine !== machine || !this.#down.delete(place)) return
+      void this.#start(place)
+    }
+    this.#down.set(place, start)
+    this.time.after(500 + this.random() * mostMs, start)
   }
 
   /** A founder that another has followed leads no more; whoever runs its process starts it again. */
@@ -316,7 +326,8 @@ class LedRun extends MeshSim<Place> {
       this.#replaceSuperseded()
       return this.#isInStep()
     }
-    if (!(await this.go(IN_STEP_MS, superseded))) throw new Broken(`not in step ${IN_STEP_MS} ms after the heal: ${this.describe()}`)
+    const limitMs = IN_STEP_MS / SLOWEST
+    if (!(await this.go(limitMs, superseded))) throw new Broken(`not in step ${limitMs} ms after the heal: ${this.describe()}`)
     const inStepMs = this.time.nowMs() - startedAtMs
     // Whoever starts only now may bring word of a greater term, after which somebody has to begin another one.
     for (let stableMs = 0; stableMs < STABLE_MS; ) {

@@ -7,6 +7,7 @@ import {
   ResourceLedger,
   type StateEdit,
   type StateStore,
+  takeInEdits,
 } from '../../../core/controller/index.ts'
 import { resolveBackendConfig, resolveReplicaOptions, resolveResources } from '../../../core/model/index.ts'
 import { InProcessHost } from '../../../core/replica/index.ts'
@@ -165,6 +166,46 @@ describe('a controller with a store', () => {
     await time.advance(1_000)
     expect([readyAtFirst, second.backendStatus.one?.ready]).to.deep.equal([0, 1])
     await second.close(0)
+  })
+
+  it('takes in what others have put into the store meanwhile, and leaves alone what runs as it should', async () => {
+    const [here, there] = [new Map<string, unknown>(), new Map<string, unknown>()]
+    const controller = controllerOf(new MemoryStateStore(here))
+    await controller.restore()
+    for (const tag of ['one', 'two']) await controller.createBackend(spec(tag))
+    await controller.createBackend({ ...spec('inline'), code: { kind: 'inline', value: () => 0 } })
+    for (const name of ['api', 'gone', 'inline']) await controller.createEndpoint(name, { backend: name === 'inline' ? 'inline' : 'one' })
+    const before = Object.keys(controller.backendStatus.one?.replicas ?? {})
+    const other = controllerOf(new MemoryStateStore(there))
+    await other.restore()
+    await other.createBackend(spec('one'))
+    await other.createBackend(spec('three', 'two'))
+    await other.createEndpoint('api', { backend: 'three' })
+    await other.createEndpoint('new', { backend: 'one', route: '/new' })
+    await other.updateBackendConfig('one', { maxQueuedRequests: 7, numReplicas: 2 })
+    await other.close(0)
+    for (const key of ['endpoint/gone', 'backend/two']) here.delete(key)
+    for (const [key, value] of there) here.set(key, value)
+    await takeInEdits(controller.parts)
+    await controller.deleteBackend('none')
+    expect(Object.keys(controller.listEndpoints()).sort()).to.deep.equal(['api', 'inline', 'new'])
+    expect(Object.keys(controller.listBackends()).sort()).to.deep.equal(['inline', 'one', 'three'])
+    expect(controller.listBackends().one).to.deep.include({ maxQueuedRequests: 7, numReplicas: 2 })
+    expect(Object.keys(controller.backendStatus.one?.replicas ?? {})).to.include.members(before)
+    expect(await new ServeHandle('api', controller.router).remote()).to.equal(2)
+    await controller.close(0)
+  })
+
+  it('is as before where what others have put does not start, and says so', async () => {
+    const values = new Map<string, unknown>()
+    const controller = controllerOf(new MemoryStateStore(values))
+    await controller.restore()
+    await controller.createBackend(spec('one'))
+    await controller.createEndpoint('api', { backend: 'one' })
+    values.set('backend/one', { ...(values.get('backend/one') as object), code: { kind: 'module', url: 'none', exportName: 'default' } })
+    expect(await codeOf(takeInEdits(controller.parts))).to.equal('ERR_BACKEND_START_FAILED')
+    expect(await new ServeHandle('api', controller.router).remote()).to.equal(1)
+    await controller.close(0)
   })
 
   it('refuses to come up on values that it cannot read', async () => {

@@ -206,6 +206,80 @@ describe('a group of controllers', () => {
     expect(bench.group('c1').map.values.get('k')).to.equal(1)
   })
 
+  /** `c1` has led in a partition, with an edit, has ended, and is there again; `c0` acts all the time. */
+  async function vacantTerm(): Promise<GroupBench> {
+    const bench = await GroupBench.pair()
+    await bench.cut('c0', 'c1')
+    await bench.advance(7_000)
+    await bench.group('c1').edit([{ key: 'right', value: 2 }])
+    await bench.group('c1').close()
+    await bench.start('c1')
+    return bench
+  }
+
+  it('goes on acting, under a later term and with its edits, when the one that was given a greater term stands by', async () => {
+    const bench = await vacantTerm()
+    const eventsBefore = bench.events.get('c0')?.length ?? 0
+    await bench.connect('c0', 'c1')
+    await bench.advance(1_000)
+    const roles = bench.events
+      .get('c0')
+      ?.slice(eventsBefore)
+      .filter((event) => event.kind === 'role')
+    expect(roles?.map(({ role, leader }) => [role, leader.term])).to.deep.equal([['acting', 3]])
+    expect(['c0', 'c1'].map((id) => bench.group(id).leader)).to.deep.equal(Array(2).fill({ term: 3, controllerId: 'c0' }))
+    expect(bench.group('c0').map.values.get('right')).to.equal(2)
+  })
+
+  it('acts again at once when it has made way for one that stands by', async () => {
+    const bench = await vacantTerm()
+    bench.group('c0').noteLeader({ term: 2, controllerId: 'c1' })
+    const roleBefore = bench.group('c0').role
+    await bench.connect('c0', 'c1')
+    await bench.advance(1_000)
+    expect([roleBefore, bench.group('c0').role, bench.group('c0').leader.term]).to.deep.equal(['standby', 'acting', 3])
+  })
+
+  it('settles on one when two go on at once above the same term', async () => {
+    const bench = await GroupBench.pair()
+    await bench.start('c2')
+    await bench.connect('c0', 'c2')
+    await bench.cut('c0', 'c1')
+    await bench.cut('c0', 'c2')
+    await bench.advance(7_000)
+    await bench.group('c2').close()
+    await bench.start('c2')
+    expect(['c0', 'c1', 'c2'].map((id) => bench.group(id).role)).to.deep.equal(['acting', 'acting', 'standby'])
+    await Promise.all([bench.connect('c0', 'c2'), bench.connect('c1', 'c2')])
+    await bench.advance(1_000)
+    const acted = bench.events.get('c0')?.some((event) => event.kind === 'role' && event.role === 'acting' && event.leader.term === 3)
+    expect(acted).to.equal(true)
+    expect(['c0', 'c1', 'c2'].map((id) => bench.group(id).role)).to.deep.equal(['standby', 'acting', 'standby'])
+    expect(['c0', 'c1', 'c2'].map((id) => bench.group(id).leader)).to.deep.equal(Array(3).fill({ term: 3, controllerId: 'c1' }))
+  })
+
+  it('gives its state as a store that overwrites no edit of another controller before it has loaded it', async () => {
+    const bench = await vacantTerm()
+    const store = bench.group('c0').asStore()
+    await store.load()
+    await bench.connect('c0', 'c1')
+    await bench.advance(1_000)
+    const error = await failure(store.put([{ key: 'right', value: 3 }]))
+    expect([error.code, error.outcome]).to.deep.equal(['ERR_NO_CONTROLLER', 'not-started'])
+    await store.load()
+    await store.put([{ key: 'right', value: 3 }])
+    expect(bench.group('c0').map.get('right')).to.deep.include({ value: 3, version: { term: 3, controllerId: 'c0', sequence: 1 } })
+  })
+
+  it('gives its state as a store that makes no edit of what stands already', async () => {
+    const bench = new GroupBench()
+    const store = (await bench.start('c0')).asStore()
+    await store.put([{ key: 'a', value: { list: [1] } }])
+    const before = bench.group('c0').map.get('a')?.version
+    await store.put([{ key: 'a', value: { list: [1] } }, { key: 'never' }])
+    expect([bench.group('c0').map.get('a')?.version, bench.group('c0').map.size]).to.deep.equal([before, 1])
+  })
+
   it('gives its state as a store whose puts are edits', async () => {
     const bench = new GroupBench()
     const store = (await bench.start('c0')).asStore()

@@ -17,6 +17,19 @@ describe('TicketBook', () => {
     expect(await codeOf(next.redeem(ticket('t'), 'p'))).to.equal(undefined)
   })
 
+  it('takes in what another controller has noted, and keeps who has come here meanwhile', async () => {
+    const [here, there] = [new Desk(), new Desk()]
+    for (const { book } of [here, there]) await book.add({ ...ticket('t'), uses: 2 })
+    await there.book.add(ticket('other'))
+    await there.book.redeem(ticket('t'), 'q')
+    await there.book.revoke(ticket('other'))
+    await here.book.redeem(ticket('t'), 'p')
+    here.book.takeIn(await there.store.load())
+    expect(await codeOf(here.book.redeem(ticket('t'), 'r'))).to.equal('ERR_TICKET_USED')
+    expect(await codeOf(here.book.redeem(ticket('t'), 'p'))).to.equal(undefined)
+    expect(here.book.revoked).to.deep.equal(['other'])
+  })
+
   it('knows after a restart which tickets are open', async () => {
     const desk = new Desk()
     await desk.book.add(ticket('t'))
