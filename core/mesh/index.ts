@@ -59,7 +59,6 @@ export { PortChannel } from './port-channel.ts'
 export {
   keepConnected,
   type RedialOptions,
-  redialBoundMs,
   redialDelayMs,
 } from './redial.ts'
 export { DEFAULT_MAX_RELAYED, Relay, type RelayCounts, type RelayOptions } from './relay.ts'

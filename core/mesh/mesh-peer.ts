@@ -20,7 +20,7 @@ import { DEFAULT_MAX_PEERS, PeerLinks } from './peer-links.ts'
 import { applyPeers, type PeerEntry, type PeersDelta } from './peer-list.ts'
 import type { PeerConnection, PeerTransport } from './peer-transport.ts'
 import { QueueMap } from './queue-map.ts'
-import { keepConnected, redialBoundMs } from './redial.ts'
+import { keepConnected } from './redial.ts'
 import { Relay } from './relay.ts'
 import { type AdoptedAs, ReplicaRoom } from './replica-room.ts'
 import { type MeshRole, requireRole } from './roles.ts'
@@ -371,7 +371,7 @@ export class MeshPeer {
             this.#onFirst?.resolve()
             await whenGone
           },
-          boundMs: () => redialBoundMs(this.#peers.entries.length),
+          peers: () => this.#peers.entries.length,
           isFinal: (error) => isServeError(error) && FINAL_CODES.has(error.code),
           pause: (delayMs, signal) => {
             const nudged = new Promise<void>((resolve) => {
@@ -671,7 +671,7 @@ export class MeshPeer {
         },
         addressesOf: (id) => this.#peers.entries.find((entry) => entry.id === id)?.addresses,
         maxPeers: this.#init.maxPeers ?? DEFAULT_MAX_PEERS,
-        redialBoundMs: () => redialBoundMs(this.#peers.entries.length),
+        peers: () => this.#peers.entries.length,
         relaysTo: (id) => this.#relaysTo(id),
         serve: (member) => member.link.onPort((port) => this.#gate.hold(member, () => this.#takePort(port, member))),
         onLink: (member) => {

@@ -22,8 +22,8 @@ export interface PeerLinksInit {
   readonly admit: (connection: PeerConnection) => Promise<Member | undefined>
   /** Where a peer can be dialled; undefined for one that is gone. */
   readonly addressesOf: (peerId: string) => readonly string[] | undefined
-  /** Last bound of the wait between two attempts. */
-  readonly redialBoundMs: () => number
+  /** How many peers the mesh has. */
+  readonly peers: () => number
   /** Who may lead to a peer, the best first: links that are there already. */
   readonly relaysTo: (peerId: string) => readonly { readonly peerId: string; readonly link: Link }[]
   /** Takes the ports that the other end opens on a link, be it the one that is kept or not. */
@@ -166,7 +166,7 @@ export class PeerLinks {
     const onFailure = (error: unknown): void => {
       this.#failures.set(peerId, error)
     }
-    await keepConnected({ connect, boundMs: this.#init.redialBoundMs, onFailure }, abort.signal, this.#clock, this.#random)
+    await keepConnected({ connect, peers: this.#init.peers, onFailure }, abort.signal, this.#clock, this.#random)
   }
 
   /** What seeks it ends when it next looks; one that comes back is sought anew. */
@@ -272,7 +272,7 @@ export class PeerLinks {
     void link.whenGone.then(() => abort.abort(new Error('the relayed link is gone')))
     for (let failures = 1; !abort.signal.aborted && this.viaOf(peerId) !== undefined; failures++) {
       try {
-        await sleep(this.#clock, redialDelayMs(failures, this.#random, this.#init.redialBoundMs()), abort.signal)
+        await sleep(this.#clock, redialDelayMs(failures, this.#random, this.#init.peers()), abort.signal)
         await this.#dial(this.#init.addressesOf(peerId) ?? member.card.addresses, abort.signal)
       } catch {
         // Until it answers, or a link stands that nobody passes on.

@@ -1,18 +1,34 @@
 import { expect } from 'chai'
 import { ServeError } from '../../../core/base/index.ts'
-import { keepConnected, redialBoundMs, redialDelayMs } from '../../../core/mesh/index.ts'
+import { keepConnected, redialDelayMs } from '../../../core/mesh/index.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
+import { seededRandom } from '../../support/seeded-random.ts'
 
 describe('keepConnected', () => {
-  it('waits at most a second after the first failure, and at most thirty in the end', () => {
-    expect([1, 2, 3, 10, 1_000].map((failures) => redialDelayMs(failures, () => 1))).to.deep.equal([1_000, 2_000, 4_000, 30_000, 30_000])
-    expect(redialDelayMs(10, () => 0)).to.equal(0)
+  it('waits a second at most at first, and three in the end, where few dial', () => {
+    expect([1, 2, 3, 1_000].map((failures) => redialDelayMs(failures, () => 1, 4))).to.deep.equal([1_000, 2_000, 3_000, 3_000])
+    expect(redialDelayMs(1, () => 0, 4)).to.equal(0)
   })
 
-  it('waits less in the end where few dial, so that a mesh of some peers is whole within 10 s of a heal', () => {
-    expect([1, 60, 200, 1_000].map(redialBoundMs)).to.deep.equal([3_000, 6_000, 20_000, 30_000])
-    expect(redialDelayMs(10, () => 1, redialBoundMs(3))).to.equal(3_000)
+  it('waits half a minute at most, however many dial', () => {
+    expect([1, 2, 1_000].map((failures) => redialDelayMs(failures, () => 1, 1_000))).to.deep.equal([30_000, 30_000, 30_000])
   })
+
+  for (const [what, awayMs] of [
+    ['at once', 0],
+    ['after ten seconds', 10_000],
+    ['after ten minutes', 600_000],
+  ] as const) {
+    it(`brings 200 peers back to a controller that is there again ${what}, within 40 s and 20 of them in any second`, async () => {
+      for (let seed = 1; seed <= 5; seed++) {
+        const backAtMs = await crowd(200, awayMs, seededRandom(seed))
+        expect(backAtMs).to.have.length(200)
+        expect(Math.max(...backAtMs)).to.be.below(40_000)
+        const inSecond = backAtMs.map((atMs) => backAtMs.filter((other) => other >= atMs && other < atMs + 1_000).length)
+        expect(Math.max(...inSecond)).to.be.at.most(20)
+      }
+    })
+  }
 
   it('never gives up while nobody answers', async () => {
     const { clock, attempts, stop } = started(() => {
@@ -68,6 +84,7 @@ function started(connect: () => Promise<void>) {
         attempts.push(clock.nowMs())
         await connect()
       },
+      peers: () => 1,
       isFinal: (error) => (error as ServeError).code === 'ERR_TICKET_INVALID',
     },
     abort.signal,
@@ -78,4 +95,30 @@ function started(connect: () => Promise<void>) {
     (error: ServeError) => error.code,
   )
   return { clock, attempts, ended, stop: () => abort.abort(new Error('stopped')) }
+}
+
+/** Peers that all lose a controller in the same moment; when each has it back, from the moment at which it is there again. */
+async function crowd(peers: number, awayMs: number, random: () => number): Promise<number[]> {
+  const clock = new FakeClock()
+  const abort = new AbortController()
+  const backAtMs: number[] = []
+  let lose = (): void => {}
+  const lost = new Promise<void>((resolve) => {
+    lose = resolve
+  })
+  let isThere = true
+  const connect = async (): Promise<void> => {
+    if (!isThere) throw new ServeError('ERR_PEER_UNREACHABLE', 'nobody there')
+    if (clock.nowMs() === 0) return lost
+    backAtMs.push(clock.nowMs() - 1_000 - awayMs)
+    return new Promise(() => {})
+  }
+  for (let i = 0; i < peers; i++) void keepConnected({ connect, peers: () => peers }, abort.signal, clock, random)
+  await clock.advance(1_000)
+  isThere = awayMs === 0
+  lose()
+  await clock.advance(awayMs)
+  isThere = true
+  await clock.advance(60_000)
+  return backAtMs
 }
