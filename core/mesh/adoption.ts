@@ -1,8 +1,12 @@
 import { type Clock, type Logger, ServeError, type Stop, sleep } from '../base/index.ts'
 import { type HostedReplica, type ReplicaSpec, raceAbort } from '../replica/index.ts'
 
-/** How long a controller that comes back leaves its peers to come back too before it starts anew what they may have, in milliseconds. */
-export const GATHER_MS = 2_000
+/**
+ * How long no peer may have come, in milliseconds, until a controller that comes back starts anew what its peers may have had; and how long it waits at
+ * most. Many peers spread their return.
+ */
+const GATHER_MS = 2_000
+const GATHER_MOST_MS = 30_000
 /** How long starts have to take an orphan before another replica is moved for it, in milliseconds. */
 const CLAIM_MS = 50
 /** Replicas that one peer may bring. */
@@ -70,7 +74,7 @@ export class Adoption {
   readonly #timers = new Map<string, Stop>()
   #order = 0
   #reclaiming: Promise<void> = Promise.resolve()
-  #gathering: { readonly whenOver: Promise<void>; readonly end: () => void } | undefined
+  #gathering: { readonly whenOver: Promise<void>; readonly goOn: () => void; readonly end: () => void } | undefined
 
   constructor(seams: AdoptionSeams, clock: Clock, log: Logger) {
     this.#seams = seams
@@ -85,16 +89,23 @@ export class Adoption {
   /** Peers are expected back: for a while nothing is started that they may bring. */
   gather(): Promise<void> {
     if (this.#gathering !== undefined) return this.#gathering.whenOver
-    let end = (): void => {}
+    const lastMs = this.#clock.nowMs() + GATHER_MOST_MS
+    let stop: Stop = () => {}
+    let over = (): void => {}
     const whenOver = new Promise<void>((resolve) => {
-      const stop = this.#clock.after(GATHER_MS, () => end())
-      end = () => {
-        stop()
-        this.#gathering = undefined
-        resolve()
-      }
+      over = resolve
     })
-    this.#gathering = { whenOver, end }
+    const end = (): void => {
+      stop()
+      this.#gathering = undefined
+      over()
+    }
+    const goOn = (): void => {
+      stop()
+      stop = this.#clock.after(Math.max(0, Math.min(GATHER_MS, lastMs - this.#clock.nowMs())), end)
+    }
+    this.#gathering = { whenOver, goOn, end }
+    goOn()
     return whenOver
   }
 
@@ -125,6 +136,7 @@ export class Adoption {
 
   /** What a peer runs when it enters. Resolves when that has found its place, or has none. */
   offer(peerId: string, reports: unknown): Promise<void> {
+    this.#gathering?.goOn()
     for (const report of Array.isArray(reports) ? reports.slice(0, MAX_ORPHANS) : []) {
       if (isReport(report)) this.#put({ peerId, replicaId: report.replicaId, backend: report.backend, mark: report.mark })
     }
