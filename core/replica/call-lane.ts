@@ -25,6 +25,10 @@ const WORK_PER_MESSAGE_US = 1_000
 /** `sentAtMs` of a call that is staged and has not left yet. */
 const STAGED = -1
 
+/** Throws in a row after which others are called first, and for how long, in milliseconds; each time that comes again is longer, up to ten times. */
+const MOST_THROWS = 5
+const SHUNNED_MS = 30_000
+
 /** How long a node that refused a call is left alone, in milliseconds. */
 const MIN_REST_MS = 5
 const MAX_REST_MS = 100
@@ -64,7 +68,7 @@ export class CallLane implements Loaded {
   readonly #port: CallPort
   readonly #owner: LaneOwner
   readonly #clock: Clock
-  readonly #latency: PeakEwma
+  #latency: PeakEwma
   readonly #started: Uint8Array | undefined
   #ring: (Call | undefined)[]
   #mask: number
@@ -86,6 +90,10 @@ export class CallLane implements Loaded {
   #closed = false
   /** True for a moment after the other node refused a call. */
   #isResting = false
+  /** Calls in a row that user code ended by a throw, and how often they were too many. */
+  #throws = 0
+  #timesShunned = 0
+  #isShunned = false
   /** True for a lane to another node. */
   readonly isRemote: boolean
   /** Messages and calls sent, for the figure "calls per message". */
@@ -346,6 +354,7 @@ export class CallLane implements Loaded {
           this.#rest(error)
           return this.#owner.onRefused(call, error)
         }
+        if (error.code === 'ERR_TASK') this.#noteThrow(nowMs)
         stream?.fail(error)
         this.#owner.onError(call, error)
         return this.#owner.onDone(call, nowMs)
@@ -354,9 +363,21 @@ export class CallLane implements Loaded {
         // An open stream ends by END or ERROR only, whatever the other side says.
         if (stream !== undefined) return
         this.#free(call)
+        this.#throws = 0
         this.#owner.onAnswer(call, kind, value)
         this.#owner.onDone(call, nowMs)
     }
+  }
+
+  /** What fails at once would look fast: for a while it counts as slow, so that others are called first. After it, one more throw is enough. */
+  #noteThrow(nowMs: number): void {
+    if (++this.#throws < MOST_THROWS || this.#isShunned) return
+    this.#isShunned = true
+    this.#latency.add(SHUNNED_MS, nowMs)
+    this.#clock.after(SHUNNED_MS * Math.min(10, ++this.#timesShunned), () => {
+      this.#isShunned = false
+      this.#latency = new PeakEwma(this.#clock.nowMs())
+    })
   }
 
   /** Leaves a node alone for a moment that had no room. */
