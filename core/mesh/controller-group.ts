@@ -362,12 +362,15 @@ export class ControllerGroup {
       const { taken } = this.#map.preview(entries)
       const isWhole = delta !== undefined && coversAll(this.#map.vector, delta.from)
       const vector = isWhole ? joinVectors(this.#map.vector, delta.to) : this.#map.vector
-      if (taken.length > 0 || (isWhole && !coversAll(this.#map.vector, delta.to))) await this.#persist(taken, vector)
+      const isNews = taken.length > 0 || (isWhole && !coversAll(this.#map.vector, delta.to))
+      if (isNews) await this.#persist(taken, vector)
       this.#apply(entries, isWhole ? delta.to : undefined)
+      return isNews
     })
     work
-      .then(() => {
-        if (!this.#isClosed) this.#beatTo(other)
+      .then((isNews) => {
+        // Two that had nothing new to tell would answer each other without end.
+        if (isNews && !this.#isClosed) this.#beatTo(other)
       })
       .catch((error: unknown) => this.#report(error))
   }

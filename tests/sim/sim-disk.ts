@@ -12,6 +12,7 @@ export class SimDisk {
   readonly synced = new Map<string, unknown>()
   readonly #random: Random
   #pending: Pending[] = []
+  #crashes = 0
 
   constructor(random: Random) {
     this.#random = random
@@ -20,9 +21,12 @@ export class SimDisk {
   /** A store for one life of the machine. */
   open(machine: Machine, syncMs: number): StateStore {
     let isClosed = false
+    const life = this.#crashes
     return {
       load: async () => new Map(this.synced),
       put: (edits) => {
+        // What is left of a dead machine writes nothing.
+        if (this.#crashes !== life) return new Promise(() => {})
         if (isClosed) return Promise.reject(new ServeError('ERR_STORAGE', 'the store is closed'))
         const pending = { edits }
         this.#pending.push(pending)
@@ -49,6 +53,7 @@ export class SimDisk {
     const kept = Math.floor(this.#random() * (this.#pending.length + 1))
     for (const pending of this.#pending.slice(0, kept)) this.#apply(pending)
     this.#pending = []
+    this.#crashes++
   }
 
   #apply({ edits }: Pending): void {

@@ -240,6 +240,23 @@ describe('a group of controllers', () => {
     expect([roleBefore, bench.group('c0').role, bench.group('c0').leader.term]).to.deep.equal(['standby', 'acting', 3])
   })
 
+  it('answers a delta only when that was news: two that know of an edit that no vector has would go on for ever', async () => {
+    const bench = await GroupBench.pair()
+    await bench.group('c0').edit([{ key: 'k', value: 1 }])
+    const told: string[] = []
+    const seat = bench.group('c0').attach('c2', ({ kind }) => told.push(kind))
+    const entry = { key: 'lone', version: { term: 1, controllerId: 'c2', sequence: 1 }, seen: {}, value: 1 }
+    const { vector } = bench.group('c0').map
+    const tell = async (): Promise<number> => {
+      told.length = 0
+      seat.receive({ kind: 'delta', delta: { from: vector, to: vector, entries: [entry] } })
+      await settle(3)
+      return told.length
+    }
+    bench.group('c0').noteLeader({ term: 2, controllerId: 'c1' })
+    expect([await tell(), await tell()]).to.deep.equal([1, 0])
+  })
+
   it('settles on one when two go on at once above the same term', async () => {
     const bench = await GroupBench.pair()
     await bench.start('c2')
