@@ -21,6 +21,9 @@ import { answersWithin, within } from './within.ts'
 
 /** How long an event loop may stay silent, once a call in it is past its deadline, before its replica is replaced. */
 const SILENCE_MS = 3_000
+/** How often it is tried whether there is room again for replicas that fit nowhere. */
+const ROOM_MS = 1_000
+
 /** The backend as it should be. */
 export interface BackendSpec {
   readonly tag: string
@@ -109,6 +112,7 @@ export class BackendSupervisor {
   /** Replicas that should be there: the configured number, or what the autoscaler has decided. */
   #wanted: number
   #autoscaler: Autoscaler | undefined
+  #stopWaiting: Stop | undefined
 
   constructor(spec: BackendSpec, seams: SupervisorSeams) {
     this.#spec = spec
@@ -230,6 +234,7 @@ export class BackendSupervisor {
   async stop(timeoutMs: number = this.#spec.config.gracefulShutdownTimeoutMs): Promise<void> {
     this.#abort.abort(new ServeError('ERR_CANCELLED', `backend ${this.#spec.tag} is stopped`))
     this.#autoscaler?.stop()
+    this.#stopWaiting?.()
     const drained = [...[...this.#replicas.values()].map((replica) => this.#retire(replica, timeoutMs)), ...this.#draining]
     await within(this.#seams.clock, Promise.all(drained), timeoutMs, undefined)
     // What was draining before may have been promised more time.
@@ -469,9 +474,19 @@ export class BackendSupervisor {
       await this.#startOne()
     } catch (error) {
       if (this.#abort.signal.aborted) return
+      if (isServeError(error, 'ERR_INFEASIBLE')) return this.#waitForRoom(error)
       this.#noteFailedStart(error)
       this.#replaceAfterDeath()
     }
+  }
+
+  /** What fits nowhere has not died. It is tried again every second, once for all that are missing: a node may come, or another backend go. */
+  #waitForRoom(error: ServeError): void {
+    if (this.#lastFailure !== error.message) this.#noteFailedStart(error)
+    this.#stopWaiting ??= this.#seams.clock.after(ROOM_MS, () => {
+      this.#stopWaiting = undefined
+      this.#evenUp()
+    })
   }
 
   /**

@@ -77,6 +77,8 @@ export class CallLane implements Loaded {
   #window: number
   #batching = false
   #outstanding = 0
+  /** On the way to another node: when it last said something, or was given the first of the calls that are out. */
+  #heardAtMs = 0
   #serviceUs = 0
   #shared: unknown[] = []
   #sharedCalls: Call[] = []
@@ -138,8 +140,10 @@ export class CallLane implements Loaded {
     return this.#window
   }
 
+  /** A node that owes answers and says nothing counts as slow as its silence is long: one that froze is given no more of what another can take. */
   get load(): number {
-    return (this.#outstanding + 1) * this.#latency.valueMs
+    const silentMs = this.isRemote && this.#outstanding > 0 ? this.#clock.nowMs() - this.#heardAtMs : 0
+    return (this.#outstanding + 1) * Math.max(this.#latency.valueMs, silentMs)
   }
 
   /** How many calls are worth handing over in one go: some 50 microseconds of work. */
@@ -161,7 +165,7 @@ export class CallLane implements Loaded {
     call.state = CallState.SENT
     call.lane = this
     call.sentAtMs = STAGED
-    this.#outstanding++
+    if (this.#outstanding++ === 0 && this.isRemote) this.#heardAtMs = this.#clock.nowMs()
     if (call.reruns === 0 && isPrimitive(call.data) && isPrimitive(call.meta) && !this.#isTooLong(call.data)) {
       this.#shared.push(call.id, 0, call.meta, call.data)
       this.#sharedCalls.push(call)
@@ -300,6 +304,7 @@ export class CallLane implements Loaded {
   #receive(message: readonly unknown[]): void {
     if (this.#closed) return
     const nowMs = this.#clock.nowMs()
+    this.#heardAtMs = nowMs
     this.#serviceUs = message[0] as number
     this.#window = this.#windowFor(this.#serviceUs)
     let sampled = false

@@ -14,6 +14,8 @@ export interface FakeReplicaOptions {
   readonly window?: number
   /** Whether it shares memory with its lane, so that a call that was not started is known as such. @default true */
   readonly shared?: boolean
+  /** Whether it is on another node. @default false */
+  readonly isRemote?: boolean
 }
 
 /** The other end of a lane, played by the test: it holds what it is given until the test answers. */
@@ -34,7 +36,10 @@ export class FakeReplica {
     const [outer, inner] = createPortPair(turns)
     this.#port = inner
     this.#flags = (options.shared ?? true) ? new Uint8Array(512) : undefined
-    this.lane = new CallLane({ port: outer, owner, window: options.window ?? 100, startedFlags: this.#flags }, clock)
+    this.lane = new CallLane(
+      { port: outer, owner, window: options.window ?? 100, startedFlags: this.#flags, isRemote: options.isRemote },
+      clock,
+    )
     inner.listen((message) => this.#receive(message))
   }
 

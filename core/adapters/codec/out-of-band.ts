@@ -53,7 +53,7 @@ export function needsMarks(value: unknown, depth = 0, seen: Set<object> = new Se
     anyNeedsMarks(value.values(), depth, seen)
     return true
   }
-  if (REFUSED.test(Object.prototype.toString.call(value))) throw cannotTravel(value)
+  if (isOfPlatform(value)) throw cannotTravel(value)
   const prototype = Object.getPrototypeOf(value)
   const isPlain = prototype === null || prototype === Object.prototype
   const keys = Object.keys(value)
@@ -166,6 +166,14 @@ function toObject(content: readonly unknown[], sections: readonly Uint8Array[], 
     Object.defineProperty(object, key, { value: child, enumerable: true, configurable: true, writable: true })
   }
   return object
+}
+
+/** What keeps its content where keys do not show it, such as a Blob or a boxed number: it would arrive as an empty object. */
+function isOfPlatform(value: object): boolean {
+  const kind = Object.prototype.toString.call(value)
+  if (kind === '[object Object]') return false
+  const made = (globalThis as Record<string, unknown>)[kind.slice(8, -1)]
+  return REFUSED.test(kind) || (typeof made === 'function' && value instanceof made)
 }
 
 function cannotTravel(value: unknown): ServeError {

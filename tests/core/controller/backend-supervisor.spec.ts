@@ -120,6 +120,38 @@ describe('BackendSupervisor', () => {
       expect(host.alive).to.have.lengthOf(1)
     })
 
+    it('waits for room without a crash loop when what replaces it fits nowhere, and starts within a second of there being some', async () => {
+      const { deployment, host } = make()
+      const handle = await deployment.serve('b', echo, { numReplicas: 2 })
+      let tried = 0
+      host.onStart = () => {
+        tried++
+        throw new ServeError('ERR_INFEASIBLE', 'no node fits')
+      }
+      for (const replica of [...host.alive]) await replica.die()
+      await deployment.advance(90_000)
+      expect(deployment.status('b')).to.include({ wanted: 2, ready: 0, crashLooping: false })
+      expect(tried).to.be.at.most(2 * 92)
+      const refused = failure(handle.options({ timeoutMs: 100 }).remote(1))
+      await deployment.advance(1_000)
+      expect((await refused).message).to.include('no node fits')
+      host.onStart = () => undefined
+      await deployment.advance(1_000)
+      expect(deployment.status('b')).to.include({ ready: 2, crashLooping: false })
+    })
+
+    it('tries no longer for room when it is deleted', async () => {
+      const { deployment, host } = make()
+      await deployment.backend('b', echo)
+      host.onStart = () => {
+        throw new ServeError('ERR_INFEASIBLE', 'no node fits')
+      }
+      await host.alive[0]!.die()
+      await deployment.settle()
+      await deployment.controller.deleteBackend('b')
+      expect(deployment.clock.pendingTimers).to.equal(0)
+    })
+
     it('says no more that it crash-loops when a replica has lived for a minute', async () => {
       const { deployment, host } = make()
       await deployment.backend('b', echo)

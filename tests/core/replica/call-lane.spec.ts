@@ -267,6 +267,36 @@ describe('CallLane', () => {
     })
   })
 
+  describe('load on another node', () => {
+    it('grows with the silence of a node that owes answers', async () => {
+      const { clock, lane, send } = setup({ isRemote: true, shared: false })
+      send('a', 'b')
+      await clock.advance(500)
+      expect(lane.load).to.equal(1_500)
+    })
+
+    it('is measured from the first call that is out, and from what was last heard', async () => {
+      const { clock, replica, turns, lane, send } = setup({ isRemote: true, shared: false })
+      await clock.advance(10_000)
+      send('a', 'b')
+      await clock.advance(20)
+      replica.answer()
+      turns.run()
+      await clock.advance(30)
+      expect(lane.load).to.equal(60)
+    })
+
+    it('has no silence where no answer is due', async () => {
+      const { clock, replica, turns, lane, send } = setup({ isRemote: true, shared: false })
+      send('a')
+      await clock.advance(20)
+      replica.answer()
+      turns.run()
+      await clock.advance(10_000)
+      expect(lane.load).to.equal(20)
+    })
+  })
+
   describe('cancel', () => {
     it('tells the replica, and keeps the slot until it answers', () => {
       const { replica, turns, lane, send } = setup()

@@ -46,6 +46,30 @@ describe('msgpackCodec', () => {
     expect(trip(value)).to.deep.equal(value)
   })
 
+  for (const [what, value] of [
+    ['a Blob', new Blob(['content'])],
+    ['a boxed number', Object(1)],
+    ['a boxed text', Object('text')],
+    ['headers', new Headers({ a: 'b' })],
+    ['a stream', new ReadableStream()],
+  ] as const) {
+    it(`refuses ${what} with ERR_NOT_SERIALIZABLE instead of losing what is in it`, () => {
+      expect(() => codec.encode([{ deep: [value] }]))
+        .to.throw()
+        .with.property('code', 'ERR_NOT_SERIALIZABLE')
+    })
+  }
+
+  it('carries an object of a class that only calls itself something as its fields', () => {
+    class Named {
+      field = 1
+      get [Symbol.toStringTag]() {
+        return 'Blob'
+      }
+    }
+    expect(trip(new Named())).to.deep.equal({ field: 1 })
+  })
+
   it('carries a DataView', () => {
     const view = trip(new DataView(new Uint8Array([7, 9, 8]).buffer, 1)) as DataView
     expect([view.byteLength, view.getUint8(0), view.getUint8(1)]).to.deep.equal([2, 9, 8])
