@@ -25,8 +25,16 @@ export interface MeshOptions {
    * megabyte of it. 0: none. @default 64 with `start`, 0 with `join`
    */
   readonly maxRelayed?: number
-  /** Other nodes that this one is connected to at once; one more is refused with `ERR_BACK_PRESSURE`. 1 or more. @default 120 */
+  /**
+   * Other nodes that this one is connected to at once; one more takes the place of the connection that carried nothing for longest, else it is refused with
+   * `ERR_BACK_PRESSURE`. The controller refuses in any case. 1 or more. @default 120
+   */
   readonly maxPeers?: number
+  /**
+   * How long a connection to another peer may carry nothing before it is closed, in milliseconds; the next call opens it again, and that to the controller
+   * stays. 1000 or more. @default 300000
+   */
+  readonly idleLinkMs?: number
   /**
    * Connections that may be on their way in at once; when there are more, one that says nothing gives way, else the next is refused with
    * `ERR_BACK_PRESSURE`. 1 or more. @default 50
@@ -37,9 +45,9 @@ export interface MeshOptions {
 /** TCP and WebSocket on free ports of every interface. */
 const LAN: readonly string[] = ['/ip4/0.0.0.0/tcp/0', '/ip4/0.0.0.0/tcp/0/ws']
 
-const MESH_OPTIONS = ['listen', 'announce', 'maxMessageBytes', 'maxRelayed', 'maxPeers', 'maxAdmissions'] as const
+const MESH_OPTIONS = ['listen', 'announce', 'maxMessageBytes', 'maxRelayed', 'maxPeers', 'idleLinkMs', 'maxAdmissions'] as const
 
-const LEAST = { maxMessageBytes: 65_536, maxRelayed: 0, maxPeers: 1, maxAdmissions: 1 } as const
+const LEAST = { maxMessageBytes: 65_536, maxRelayed: 0, maxPeers: 1, idleLinkMs: 1_000, maxAdmissions: 1 } as const
 
 /** What bounds the mesh of a node. */
 export type MeshLimits = Omit<MeshOptions, 'listen' | 'announce'>

@@ -28,6 +28,10 @@ export const METRICS = Object.freeze({
   shoal_http_answers_total: ['counter', 'Answers of the gateway by status.'],
   shoal_mesh_peers: ['gauge', 'Other nodes that this one is connected to.'],
   shoal_mesh_peers_turned_away_total: ['counter', 'Peers turned away because there were mesh.maxPeers already.'],
+  shoal_mesh_links_idle_total: [
+    'counter',
+    'Connections to other peers that were closed because they carried nothing for long, or made room for one that was wanted.',
+  ],
   shoal_mesh_relayed_open: ['gauge', 'Connections between other peers that this node passes on at this moment.'],
   shoal_mesh_relayed_held_bytes: ['gauge', 'Bytes of them that were taken from one side and wait for the other.'],
   shoal_mesh_relayed_bytes_total: ['counter', 'Bytes passed on between other peers.'],
@@ -100,9 +104,10 @@ function addBackend(backend: string, queue: BackendQueue, status: BackendStatus 
   add('shoal_backend_call_duration_ms', { backend }, queue.latency.count, '_count')
 }
 
-function addMesh({ peers, turnedAway, relayed: { open, heldBytes, passedBytes, refused } }: MeshCounts, add: Add): void {
+function addMesh({ peers, turnedAway, closedIdle, relayed: { open, heldBytes, passedBytes, refused } }: MeshCounts, add: Add): void {
   add('shoal_mesh_peers', {}, peers)
   add('shoal_mesh_peers_turned_away_total', {}, turnedAway)
+  add('shoal_mesh_links_idle_total', {}, closedIdle)
   add('shoal_mesh_relayed_open', {}, open)
   add('shoal_mesh_relayed_held_bytes', {}, heldBytes)
   add('shoal_mesh_relayed_bytes_total', {}, passedBytes)

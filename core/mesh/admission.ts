@@ -82,6 +82,8 @@ export interface GateOptions extends AdmissionOptions {
   readonly requireLeading?: () => void
   /** Throws when no more peers are taken; asked before a ticket is redeemed. */
   readonly requireRoom?: (peerId: string) => void
+  /** Throws when there is no place for one more member; asked once it has proven that it is one, and may make one. */
+  readonly requirePlace?: (peerId: string) => void
   /** The other side has said what it wants. */
   readonly onHello?: () => void
   /** Redeems a ticket and makes a credential; missing where tickets cannot be redeemed. */
@@ -106,6 +108,7 @@ export async function admit(connection: PeerConnection, options: GateOptions, cl
     // A stranger does not even hear which version is spoken here.
     if (hello.protocol !== MESH_PROTOCOL_VERSION) throw otherVersion(hello.protocol)
     if (hello.wants === 'controller') options.requireLeading?.()
+    else if (hello.wants === undefined) options.requirePlace?.(claims.peerId)
     talk.say({ kind: 'welcome', proof: options.proof(), card: options.card(), ...(token !== undefined && { credential: token }) })
     await talk.next('ready')
     talk.done()

@@ -75,17 +75,27 @@ export class FarLanes {
     }
   }
 
+  /** Whether calls to the node have not their answers yet. */
+  isBusy(nodeId: string): boolean {
+    for (const lanes of this.#nodes.get(nodeId)?.lanes.values() ?? []) if (lanes.some(({ lane }) => lane.outstanding > 0)) return true
+    return false
+  }
+
+  /** The link to the node is not to be used any more; the next call waits for another, or for this one when it is set again. */
+  unlink(nodeId: string): void {
+    const node = this.#nodes.get(nodeId)
+    if (node?.link === undefined) return
+    this.#nodes.set(nodeId, { link: undefined, isOut: false, ready: node.ready, lanes: new Map() })
+    this.refresh()
+    this.#retired(node)
+  }
+
   /** Nobody seeks a way to the node any more: the next call does. */
   revive(nodeId: string): void {
     const node = this.#nodes.get(nodeId)
     if (node === undefined || !node.isOut) return
     this.#nodes.set(nodeId, { ...node, isOut: false })
     this.refresh()
-  }
-
-  /** No link to the node can be had now: calls that wait for one go elsewhere, later ones may ask again. */
-  refuse(nodeId: string, reason: string): void {
-    for (const lanes of this.#nodes.get(nodeId)?.lanes.values() ?? []) for (const { lazy } of lanes) lazy?.refuse(reason)
   }
 
   /** Calls in all lanes are told. */

@@ -74,6 +74,7 @@ export class Link {
   #stopHeartbeat: Stop = () => {}
   #retiring: { readonly reason: string; readonly atMs: number } | undefined
   #beatAtMs = 0
+  #usedAtMs: number
 
   constructor(options: LinkOptions, clock: Clock, turns: Turns) {
     this.#options = options
@@ -92,6 +93,7 @@ export class Link {
     this.#seams = this.#portSeams(options.codec, maxMessageBytes)
     this.#nextId = options.isDialler ? 1 : 2
     this.#heardAtMs = clock.nowMs()
+    this.#usedAtMs = this.#heardAtMs
     this.#reader = new FrameReader((flags, channel, payload) => this.#take(flags, channel, payload))
     this.whenGone = new Promise((resolve) => {
       this.#resolveGone = resolve
@@ -115,6 +117,16 @@ export class Link {
 
   get isGone(): boolean {
     return this.#end !== undefined
+  }
+
+  /** When the last part of a message came. The heartbeat is none. */
+  get usedAtMs(): number {
+    return this.#usedAtMs
+  }
+
+  /** Names of the ports that are open. */
+  get openPorts(): readonly string[] {
+    return [...this.#ports.values()].map(({ name }) => name)
   }
 
   /** Bytes held for messages that are not whole or not wanted yet. Never more than the windows of the open ports and two whole messages. */
@@ -260,7 +272,10 @@ export class Link {
       if (this.#wasOpened(channel)) return
       throw new ServeError('ERR_BAD_REQUEST', `a peer sent a frame for port ${channel}, which was never opened`)
     }
-    if (kind === FrameKind.DATA) return port.take(flags, payload)
+    if (kind === FrameKind.DATA) {
+      this.#usedAtMs = this.#heardAtMs
+      return port.take(flags, payload)
+    }
     if (kind === FrameKind.CLOSE) {
       this.#ports.delete(channel)
       port.end(decodeText(payload))

@@ -66,6 +66,8 @@ export interface MeshCounts {
   readonly peers: number
   /** Peers that were turned away because there were too many. */
   readonly turnedAway: number
+  /** Links to others that were closed because they carried nothing. */
+  readonly closedIdle: number
   readonly relayed: RelayCounts
 }
 
@@ -342,7 +344,7 @@ export class MeshHub {
 
   /** What this node does for its mesh. */
   get counts(): MeshCounts {
-    return { peers: this.#peers.size, turnedAway: this.#turnedAway, relayed: this.#relay.counts }
+    return { peers: this.#peers.size, turnedAway: this.#turnedAway, closedIdle: 0, relayed: this.#relay.counts }
   }
 
   /** Conflicts that controllers have told each other of. */

@@ -16,7 +16,7 @@ import type { Link } from './link.ts'
 import type { MeshCounts } from './mesh-hub.ts'
 import type { MessageCodec } from './message-codec.ts'
 import { CONTROL_PORT, INSTANCE_PORT, type OpenPeerControl, type PeerControl } from './peer-control.ts'
-import { DEFAULT_MAX_PEERS, PeerLinks } from './peer-links.ts'
+import { DEFAULT_IDLE_LINK_MS, DEFAULT_MAX_PEERS, PeerLinks } from './peer-links.ts'
 import { applyPeers, type PeerEntry, type PeersDelta } from './peer-list.ts'
 import type { PeerConnection, PeerTransport } from './peer-transport.ts'
 import { QueueMap } from './queue-map.ts'
@@ -66,6 +66,8 @@ export interface MeshPeerInit {
   readonly maxRelayed?: number | undefined
   /** Other peers that this one is linked to at once. @default 120 */
   readonly maxPeers?: number | undefined
+  /** How long a link to another peer may carry nothing before it is closed, in milliseconds. @default 300000 */
+  readonly idleLinkMs?: number | undefined
   /** Connections of others that may be in admission here at once. @default 50 */
   readonly maxAdmissions?: number | undefined
   readonly verify: VerifySigned
@@ -257,7 +259,8 @@ export class MeshPeer {
 
   /** What this node does for its mesh. */
   get counts(): MeshCounts {
-    return { peers: this.#links?.members.length ?? 0, turnedAway: this.#links?.refused ?? 0, relayed: this.#relay.counts }
+    const { members = [], refused = 0, closedIdle = 0 } = this.#links ?? {}
+    return { peers: members.length, turnedAway: refused, closedIdle, relayed: this.#relay.counts }
   }
 
   /** Peers to which there is a link. */
@@ -601,7 +604,7 @@ export class MeshPeer {
     for (const { link, ticketId } of this.#links?.members ?? []) if (this.#revoked.has(ticketId)) link.close('its ticket was revoked')
   }
 
-  /** Links to others are made when a call needs one, and kept; those that may be for passing on what goes between others are made at once. */
+  /** Links to others are made when a call needs one, and kept while they are used; those that may be for passing on what goes between others are made at once. */
   #takePeers(delta: PeersDelta): void {
     const peers = applyPeers(this.#peers, delta)
     if (peers === undefined) return this.#seat?.control.tell('peers-misfit', null)
@@ -612,23 +615,29 @@ export class MeshPeer {
   /** Lanes and links as who is there now needs them. */
   #followPeers(): void {
     const { entries } = this.#peers
-    const isRelay = (this.#init.maxRelayed ?? 0) > 0
-    for (const { id, ready, relays } of entries) {
+    for (const { id, ready } of entries) {
       const isController = id === this.#controllerId
       const link = this.#links?.get(id)?.link ?? (isController ? this.#seat?.member.link : undefined)
       if (link !== undefined || !isController) this.#far.set(id, link, ready)
-      const isFellow = this.#init.standby !== undefined && this.#controllers.some((controller) => controller.id === id)
-      if (!isController && (relays === true || isRelay || isFellow)) this.#links?.want(id)
+      if (!isController && this.#isKept(id)) this.#links?.want(id)
     }
     const ids = new Set(entries.map(({ id }) => id))
     this.#links?.retain((id) => ids.has(id))
     this.#far.retain((id) => ids.has(id))
   }
 
+  /** A link to who leads stays, and those that may be for more than calls. */
+  #isKept(id: string): boolean {
+    const { maxRelayed = 0, standby } = this.#init
+    const isFellow = standby !== undefined && this.#controllers.some((controller) => controller.id === id)
+    const relays = maxRelayed > 0 || this.#peers.entries.some((entry) => entry.id === id && entry.relays === true)
+    return isFellow || relays || id === this.#controllerId
+  }
+
   /** A call waits for a link to that peer, but not for long when there are others. */
   #reachFor(id: string): void {
     const name = this.#peers.entries.find((entry) => entry.id === id)?.name ?? id
-    if (this.#links?.want(id) !== true) return this.#far.refuse(id, `peer ${name} is one too many to be connected to (mesh.maxPeers)`)
+    if (this.#links?.want(id) !== true) return this.#leaveOut(id)
     this.#clock.after(COLD_MS, () => {
       // Of one that went meanwhile and is back nobody seeks a way: its next call does.
       if (this.#links?.get(id) !== undefined || this.#links?.isWanted(id) !== true) return
@@ -638,6 +647,13 @@ export class MeshPeer {
       this.#log.warn({ peer: id, name, code, reason: String(failure) }, 'peer.not-reached')
       this.#far.remove(id, `peer ${name} was not reached within ${COLD_MS} ms`)
     })
+  }
+
+  /** There is no place for a link to that peer: for a moment calls go elsewhere. */
+  #leaveOut(id: string): void {
+    const name = this.#peers.entries.find((entry) => entry.id === id)?.name ?? id
+    this.#far.remove(id, `peer ${name} is one too many to be connected to (mesh.maxPeers)`)
+    this.#clock.after(COLD_MS, () => this.#far.revive(id))
   }
 
   #openLinks(): PeerLinks {
@@ -660,6 +676,7 @@ export class MeshPeer {
             proof: () => this.#credential,
             isRevoked: (ticketId) => this.#revoked.has(ticketId),
             requireLeading: () => this.#requireLeading(),
+            requirePlace: (peerId) => this.#links?.requirePlace(peerId),
           }
           const member = await this.#gate.admit(connection, gate)
           if (member.wants !== 'group') return member
@@ -672,6 +689,16 @@ export class MeshPeer {
         addressesOf: (id) => this.#peers.entries.find((entry) => entry.id === id)?.addresses,
         maxPeers: this.#init.maxPeers ?? DEFAULT_MAX_PEERS,
         peers: () => this.#peers.entries.length,
+        idleLinkMs: this.#init.idleLinkMs ?? DEFAULT_IDLE_LINK_MS,
+        isKept: (id) => this.#isKept(id),
+        isBusy: ({ peerId, link }) => this.#far.isBusy(peerId) || this.#door.isBusy(link),
+        onIdle: ({ peerId }) => this.#far.unlink(peerId),
+        onGivenUp: (id) => this.#leaveOut(id),
+        onUnlinked: (id) => {
+          this.#far.revive(id)
+          // What was called since waits for a link.
+          if (this.#far.isBusy(id)) this.#reachFor(id)
+        },
         relaysTo: (id) => this.#relaysTo(id),
         serve: (member) => member.link.onPort((port) => this.#gate.hold(member, () => this.#takePort(port, member))),
         onLink: (member) => {
@@ -706,7 +733,7 @@ export class MeshPeer {
 
   #takePort(port: VirtualPort, member: Member): void {
     if (serveGroupPort(port, member, this.#init.standby?.group)) return
-    if (this.#relay.takePort(port, member) || this.#links?.takePort(port, member.peerId)) return
+    if (this.#relay.takePort(port, member) || this.#links?.takePort(port, member.peerId) || this.#links?.takeIdle(port, member)) return
     if (this.#door.serve(port, member)) return
     const intake = this.#intake
     if (intake !== undefined && serveBundlePort(port, member, { store: intake.store, isListed: (digest) => intake.isListed(digest) }))

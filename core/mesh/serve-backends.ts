@@ -1,10 +1,11 @@
 import type { Clock, ServeError, Turns } from '../base/index.ts'
 import type { RoutingTable } from '../model/index.ts'
-import { type BackendQueue, serveGuestCalls } from '../router/index.ts'
+import { type BackendQueue, type GuestCalls, serveGuestCalls } from '../router/index.ts'
 import type { Call } from '../service/index.ts'
 import type { Member } from './admission.ts'
 import { notGranted, notLed } from './call-limits.ts'
 import type { Gatekeeper } from './gatekeeper.ts'
+import type { Link } from './link.ts'
 import { BACKEND_PORT } from './peer-control.ts'
 import { requireRole } from './roles.ts'
 import type { VirtualPort } from './virtual-port.ts'
@@ -25,6 +26,7 @@ export class BackendDoor {
   readonly #gate: Pick<Gatekeeper, 'strike' | 'noteForbidden'>
   readonly #clock: Clock
   readonly #turns: Turns
+  readonly #guests = new WeakMap<Link, Set<GuestCalls>>()
   #table: RoutingTable
   /** The newest first. */
   #replaced: readonly { readonly table: RoutingTable; readonly untilMs: number }[] = []
@@ -44,8 +46,20 @@ export class BackendDoor {
     requireRole(member, 'caller', `calling backend ${backend}`)
     const { endpoints } = member
     const refuse = endpoints === undefined ? undefined : (call: Call) => this.#judge(call, member, endpoints, backend)
-    port.onClosed(serveGuestCalls({ port, queue: () => this.#here.queues().get(backend), backend, refuse }, this.#turns))
+    const calls = serveGuestCalls({ port, queue: () => this.#here.queues().get(backend), backend, refuse }, this.#turns)
+    const guests = this.#guests.get(member.link) ?? new Set()
+    this.#guests.set(member.link, guests.add(calls))
+    port.onClosed(() => {
+      guests.delete(calls)
+      calls.stop()
+    })
     return true
+  }
+
+  /** Whether calls that came by the link are not answered yet. */
+  isBusy(link: Link): boolean {
+    for (const { open } of this.#guests.get(link) ?? []) if (open > 0) return true
+    return false
   }
 
   /** The table has changed. */

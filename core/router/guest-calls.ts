@@ -25,14 +25,21 @@ export interface GuestCallsInit {
   readonly refuse?: ((call: Call) => ServeError | undefined) | undefined
 }
 
+export interface GuestCalls {
+  /** Calls that are not answered to the end. */
+  readonly open: number
+  /** Cancels them. */
+  stop(): void
+}
+
 /** Slots of a call that names its endpoint. */
 export const SLOTS_PER_NAMED_CALL: number = SLOTS_PER_CALL + 1
 
 /**
  * Takes the calls of another node for one backend: each goes to a replica of this node or is refused at once, and never travels on. The frames are
- * those between a lane and a replica. The function returned cancels what is open.
+ * those between a lane and a replica.
  */
-export function serveGuestCalls({ port, queue, backend, refuse }: GuestCallsInit, turns: Turns): () => void {
+export function serveGuestCalls({ port, queue, backend, refuse }: GuestCallsInit, turns: Turns): GuestCalls {
   const outbox = new AnswerOutbox(port, turns)
   const open = new Map<number, OutboundSink>()
   const bodies = new Map<number, StreamedBody>()
@@ -100,8 +107,13 @@ export function serveGuestCalls({ port, queue, backend, refuse }: GuestCallsInit
       take(message[i] as number, message[i + 1] as number, message[i + 2] as CallMeta, message[i + 3], endpoint)
     }
   })
-  return () => {
-    for (const sink of [...open.values()]) sink.cancel()
-    port.close()
+  return {
+    get open() {
+      return open.size
+    },
+    stop() {
+      for (const sink of [...open.values()]) sink.cancel()
+      port.close()
+    },
   }
 }

@@ -240,7 +240,7 @@ class LedRun extends MeshSim<Place> {
   #peer(place: Place, transport: PeerTransport, init: Pick<MeshPeerInit, 'ticket' | 'claims'> & Partial<MeshPeerInit>): MeshPeer {
     const { machine, host } = place
     const card = this.cardOf(place)
-    const all = { transport, card, hosts: new Map([['thread', host]]), ...this.common, ...init }
+    const all = { transport, card, hosts: new Map([['thread', host]]), ...this.common, ...this.linkLimits(4), ...init }
     return new MeshPeer(all, machine, testTurns(), this.random, SILENT)
   }
 

@@ -150,6 +150,11 @@ export abstract class MeshSim<P extends SimPlace> extends SimRun {
 
   readonly epochMs = (): number => 1_800_000_000_000 + this.time.nowMs()
 
+  /** Every other mesh closes links that carry nothing soon, and every third has few of them. */
+  linkLimits(maxPeers: number) {
+    return { ...(this.seed % 2 === 0 && { idleLinkMs: 1_000 }), ...(this.seed % 3 === 0 && { maxPeers }) }
+  }
+
   /** What hubs and peers have in common. */
   get common() {
     return {

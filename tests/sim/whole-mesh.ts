@@ -145,6 +145,7 @@ class MeshRun extends MeshSim<Place> {
         card: this.cardOf(place),
         hosts: new Map([['thread', place.host]]),
         ...this.common,
+        ...this.linkLimits(2),
       },
       machine,
       testTurns(),

@@ -77,6 +77,7 @@ export interface JoinWorld {
   readonly host?: string
   readonly maxRelayed?: number
   readonly maxPeers?: number
+  readonly idleLinkMs?: number
   /** Takes code by its digest, or none. @default as it comes */
   readonly bundles?: BundleIntakeOptions
 }
@@ -245,6 +246,7 @@ export class MeshWorld {
         roles: options.roles,
         maxRelayed: options.maxRelayed,
         maxPeers: options.maxPeers,
+        idleLinkMs: options.idleLinkMs,
         card: {
           name,
           runtime: options.runtime ?? 'node',

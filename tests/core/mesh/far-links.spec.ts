@@ -1,5 +1,6 @@
 import { expect } from 'chai'
-import { MeshWorld, type WorldPeer } from '../../support/mesh-world.ts'
+import { settle } from '../../support/fake-clock.ts'
+import { type JoinWorld, MeshWorld, type WorldPeer } from '../../support/mesh-world.ts'
 
 const echo = (request: { data: unknown }): unknown => request.data
 
@@ -60,13 +61,122 @@ describe('links between peers', () => {
     expect(await world.drive(remote(p, 'a', 2))).to.equal(2)
   })
 
-  it('are no more than maxPeers, on either side', async () => {
+  it('are no more than maxPeers while all carry something, on either side', async () => {
     const world = await MeshWorld.make()
     const p = await world.join('p', { roles: ['caller'], maxPeers: 1 })
-    for (const host of ['a', 'b']) await serveAt(world, host)
-    expect(await world.drive(remote(p, 'a', 1))).to.equal(1)
+    await serveAt(world, 'a', {}, () => new Promise(() => {}))
+    await serveAt(world, 'b')
+    const endless = remote(p, 'a', 1)
+    await world.settle()
     expect(await world.codeOf(remote(p, 'b', 1, 3_000))).to.be.oneOf(['ERR_TIMEOUT', 'ERR_NO_REPLICA'])
-    expect(await world.drive(remote(p, 'a', 2))).to.equal(2)
+    expect(p.peer.linked).to.deep.equal(['a'])
+    expect(await world.codeOf(endless)).to.equal('ERR_TIMEOUT')
+  })
+
+  it('beyond maxPeers take the place of the one that carried nothing for longest', async () => {
+    const world = await MeshWorld.make()
+    const p = await world.join('p', { roles: ['caller'], maxPeers: 2 })
+    for (const host of ['a', 'b', 'c']) await serveAt(world, host)
+    for (const host of ['a', 'b', 'a', 'c', 'b', 'a']) {
+      expect(await world.drive(remote(p, host, host))).to.equal(host)
+      await world.advance(1_000)
+      expect(p.peer.linked.length).to.be.at.most(2)
+    }
+    expect([[...p.peer.linked].sort(), p.peer.counts.closedIdle]).to.deep.equal([['a', 'b'], 3])
+  })
+
+  it('are refused by who has a call on each of as many as it may have: ERR_BACK_PRESSURE, and no call is lost by it', async () => {
+    const world = await MeshWorld.make([1, 3])
+    let answer: (value: string) => void = () => {}
+    const a = await serveAt(world, 'a', { maxPeers: 1 }, () => new Promise<string>((resolve) => (answer = resolve)))
+    const [p, q] = [await world.join('p', { roles: ['caller'] }), await world.join('q', { roles: ['caller'] })]
+    const first = remote(p, 'a', 1)
+    await world.advance(100)
+    const second = remote(q, 'a', 2)
+    await world.advance(3_000)
+    expect([a.peer.linked, a.peer.counts.turnedAway > 0]).to.deep.equal([['p'], true])
+    answer('to p')
+    expect(await world.drive(first)).to.equal('to p')
+    await world.until(() => a.peer.linked.includes('q'))
+    await world.advance(100)
+    answer('to q')
+    expect(await world.drive(second)).to.equal('to q')
+  })
+
+  it('that are dialled take the place of such a one too', async () => {
+    const world = await MeshWorld.make()
+    await serveAt(world, 'a', { maxPeers: 1 })
+    const [p, q] = [await world.join('p', { roles: ['caller'] }), await world.join('q', { roles: ['caller'] })]
+    for (const caller of [p, q, p]) expect(await world.drive(remote(caller, 'a', 1))).to.equal(1)
+    expect([p.peer.linked, q.peer.linked]).to.deep.equal([['a'], []])
+  })
+
+  it('that cannot be had take no place from others', async () => {
+    const world = await MeshWorld.make([0, 0], undefined, 0)
+    world.network.partition('p', 'a')
+    const p = await world.join('p', { roles: ['caller'], maxPeers: 1 })
+    for (const host of ['a', 'b']) await serveAt(world, host)
+    expect(await world.codeOf(remote(p, 'a', 1, 5_000))).to.equal('ERR_NO_REPLICA')
+    expect(await world.drive(remote(p, 'b', 1))).to.equal(1)
+  })
+})
+
+describe('a link that carries nothing', () => {
+  for (const [listening, by] of [
+    [['p', 'a'], 'either side'],
+    [['a'], 'who dialled'],
+  ] as const) {
+    it(`is closed after idleLinkMs, and opened again by the next call, ${by}`, async () => {
+      const world = await MeshWorld.make([1, 3])
+      const idleLinkMs = 60_000
+      const p = await world.join('p', { roles: ['caller'], idleLinkMs, listens: (listening as readonly string[]).includes('p') })
+      const a = await serveAt(world, 'a', { ...(by === 'either side' && { idleLinkMs }) })
+      for (let round = 0; round < 2; round++) {
+        expect(await world.drive(remote(p, 'a', round))).to.equal(round)
+        await world.advance(59_000)
+        expect(linked(a, p)).to.deep.equal(['a of p', 'p of a'])
+        await world.advance(20_000)
+        expect(linked(a, p)).to.deep.equal([])
+        expect(p.peer.queues.get('a')?.ready).to.equal(1)
+      }
+      expect([p.peer.counts.closedIdle, a.peer.counts.closedIdle]).to.deep.equal([2, 2])
+    })
+  }
+
+  it('stays while a call is under way on it, however long that says nothing', async () => {
+    const world = await MeshWorld.make()
+    const p = await world.join('p', { roles: ['caller'], idleLinkMs: 1_000 })
+    let answer: (value: string) => void = () => {}
+    const a = await serveAt(world, 'a', { idleLinkMs: 1_000 }, () => new Promise<string>((resolve) => (answer = resolve)))
+    const call = remote(p, 'a', 1, 100_000)
+    await world.advance(50_000)
+    expect(linked(a, p)).to.deep.equal(['a of p', 'p of a'])
+    answer('late')
+    expect(await world.drive(call)).to.equal('late')
+    await world.advance(2_000)
+    expect(linked(a, p)).to.deep.equal([])
+  })
+
+  it('stays where it is for passing on what goes between others', async () => {
+    const world = await MeshWorld.make()
+    const relay = await world.join('r', { roles: ['caller'], maxRelayed: 8, idleLinkMs: 1_000 })
+    const p = await world.join('p', { roles: ['caller'], idleLinkMs: 1_000 })
+    await world.advance(10_000)
+    expect(linked(p, relay)).to.deep.equal(['p of r', 'r of p'])
+  })
+
+  it('loses no call that is made while it is closed, by either side', async () => {
+    const world = await MeshWorld.make([1, 20])
+    const [p, a] = [await serveAt(world, 'p', { idleLinkMs: 1_000 }), await serveAt(world, 'a', { idleLinkMs: 1_000 })]
+    const calls: Promise<unknown>[] = []
+    for (let i = 0; i < 400; i++) {
+      // Some fall into each moment of the closing, which takes a few round trips.
+      await world.clock.advance(1_000 + ((i * 7) % 310))
+      await settle()
+      calls.push(i % 2 === 0 ? remote(p, 'a', i) : remote(a, 'p', i))
+    }
+    expect(await world.drive(Promise.all(calls))).to.deep.equal(calls.map((_, i) => i))
+    expect(p.peer.counts.closedIdle).to.be.above(50)
   })
 })
 
@@ -84,9 +194,9 @@ describe('a controller', () => {
 })
 
 /** A peer that has the one replica of a backend of its name. */
-async function serveAt(world: MeshWorld, host: string): Promise<WorldPeer> {
-  const peer = await world.join(host, { roles: ['replica', 'caller'], labels: { at: host } })
-  await world.serve(host, echo, { replicaOptions: { placement: { labels: { at: host } } } })
+async function serveAt(world: MeshWorld, host: string, options: JoinWorld = {}, target: unknown = echo): Promise<WorldPeer> {
+  const peer = await world.join(host, { roles: ['replica', 'caller'], labels: { at: host }, ...options })
+  await world.serve(host, target, { replicaOptions: { placement: { labels: { at: host } } } })
   return peer
 }
 
