@@ -49,7 +49,7 @@ const SHARED: Readonly<Record<string, ReadonlySet<string>>> = {
   ground: filesOf({
     'core/base': ['can-clone', 'clock', 'error-envelope', 'error-kinds', 'errors', 'nearest-name', 'random', 'topic'],
     'core/request': ['bytes', 'flat-headers', 'frames', 'handle-meta', 'http-head', 'json-limits', 'travel'],
-    'core/replica': ['asset', 'init-args', 'plan-batches', 'race-abort', 'started-flags', 'stream-inbox'],
+    'core/replica': ['asset', 'living-argument', 'plan-batches', 'race-abort', 'started-flags', 'stream-inbox'],
     'core/service': ['call'],
   }),
   backends: filesOf({
@@ -62,7 +62,7 @@ const SHARED: Readonly<Record<string, ReadonlySet<string>>> = {
       'replica-options',
       'traffic-policy',
     ],
-    'core/controller': ['answers-within'],
+    'core/controller': ['within'],
   }),
 }
 

@@ -26,7 +26,7 @@ import {
   resolveReplicaOptions,
   resolveResources,
 } from '../model/index.ts'
-import { encodeInitArgs, type ReplicaCode, type ReplicaHost } from '../replica/index.ts'
+import type { ReplicaCode, ReplicaHost } from '../replica/index.ts'
 import { JSON_LIMITS } from '../request/index.ts'
 import { ServeHandle } from '../router/index.ts'
 import type { BackendOptions, BackendTarget } from './client.ts'
@@ -357,10 +357,10 @@ export class LocalInstance implements Instance {
     }
     const config = resolveBackendConfig(options.config ?? {})
     const code = await this.#toCode(tag, target, replicaOptions.isolation, initArgs, caller)
-    const encoded = encodeInitArgs(tag, initArgs)
+    const encoded = initArgs.length === 0 ? initArgs : (await import('./init-args.ts')).encodeInitArgs(tag, initArgs)
     const { mesh } = this.#options
     const mayTravel = (code.kind === 'module' || code.kind === 'source') && replicaOptions.isolation !== 'inline'
-    if (mesh === undefined || !mayTravel) return { tag, code, initArgs, config, replicaOptions }
+    if (mesh === undefined || !mayTravel) return { tag, code, initArgs: encoded, config, replicaOptions }
     return { tag, ...(await mesh.prepare(tag, { code, initArgs: encoded })), config, replicaOptions }
   }
 

@@ -1,5 +1,4 @@
 import { type EndpointEntry, type ResolvedBackendConfig, sameData } from '../model/index.ts'
-import { encodeInitArgs } from '../replica/index.ts'
 import type { BackendSpec } from './backend-supervisor.ts'
 
 /** An app as specs: what `deploy` makes of `defineApp`. */
@@ -50,11 +49,7 @@ export function planApp(wanted: AppSpec, deployed: Deployed): AppAction[] {
 
 /** Same code, same arguments, same place to run: only the config may differ. A module is known by its URL, not by its content. */
 export function isSameCode(a: BackendSpec, b: BackendSpec): boolean {
-  return (
-    sameCode(a, b) &&
-    sameData(a.replicaOptions, b.replicaOptions) &&
-    sameData(encodeInitArgs(a.tag, a.initArgs), encodeInitArgs(b.tag, b.initArgs))
-  )
+  return sameCode(a, b) && sameData(a.replicaOptions, b.replicaOptions) && sameData(a.initArgs, b.initArgs)
 }
 
 function sameCode({ code: a }: BackendSpec, { code: b }: BackendSpec): boolean {

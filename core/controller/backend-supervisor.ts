@@ -2,7 +2,6 @@ import { type Clock, isServeError, type Logger, type Random, randomName, ServeEr
 import { concurrencyOf, type ResolvedBackendConfig, type ResolvedReplicaOptions } from '../model/index.ts'
 import {
   CallLane,
-  encodeInitArgs,
   type HostedReplica,
   type ReplicaCode,
   type ReplicaEnd,
@@ -28,6 +27,7 @@ const ROOM_MS = 1_000
 export interface BackendSpec {
   readonly tag: string
   readonly code: ReplicaCode
+  /** As encoded by `encodeInitArgs`. */
   readonly initArgs: readonly unknown[]
   readonly config: ResolvedBackendConfig
   readonly replicaOptions: ResolvedReplicaOptions
@@ -590,7 +590,7 @@ export class BackendSupervisor {
       backend: tag,
       replicaId,
       code,
-      initArgs: encodeInitArgs(tag, initArgs),
+      initArgs,
       limits: runtimeLimits(config),
       userConfig: config.userConfig,
       jsonLimits: this.#seams.jsonLimits,

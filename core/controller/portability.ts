@@ -1,4 +1,4 @@
-import { Asset, type ReplicaCode } from '../replica/index.ts'
+import type { ReplicaCode } from '../replica/index.ts'
 import { isPlainObject } from '../request/index.ts'
 import type { Portability } from './resource-ledger.ts'
 
@@ -11,13 +11,11 @@ export function portabilityOf(code: ReplicaCode, initArgs: readonly unknown[]): 
   return isFile || namesFile(initArgs, 0) ? 'machine' : 'anywhere'
 }
 
-/** An asset that is a file, however deep in plain objects and lists, as `initArgs` are searched for living things elsewhere. */
+/** An asset that is a file, however deep in plain objects and lists. */
 function namesFile(value: unknown, depth: number): boolean {
   if (typeof value !== 'object' || value === null || depth > MAX_DEPTH) return false
-  if (value instanceof Asset) return value.url.startsWith('file:')
   if (Array.isArray(value)) return value.some((child) => namesFile(child, depth + 1))
   if (!isPlainObject(value)) return false
-  // From another process it comes encoded already.
   if (value['\u0000shoal'] === 'asset') return typeof value.data === 'string' && value.data.startsWith('file:')
   return Object.values(value).some((child) => namesFile(child, depth + 1))
 }

@@ -1,6 +1,5 @@
 import { ServeError } from '../base/index.ts'
 import { type EndpointEntry, resolveBackendConfig, resolveReplicaOptions } from '../model/index.ts'
-import { encodeInitArgs } from '../replica/index.ts'
 import type { BackendSpec } from './backend-supervisor.ts'
 import type { StateEdit } from './state-store.ts'
 
@@ -27,7 +26,7 @@ export interface StoredState {
 export function keepBackend(spec: BackendSpec): StateEdit {
   const { tag, code, initArgs, config, replicaOptions } = spec
   if (!isKept(spec)) return forgetBackend(tag)
-  return { key: BACKEND + tag, value: { tag, code, initArgs: encodeInitArgs(tag, initArgs), config, replicaOptions } }
+  return { key: BACKEND + tag, value: { tag, code, initArgs, config, replicaOptions } }
 }
 
 /** Whether a backend would come back. */

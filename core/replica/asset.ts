@@ -1,4 +1,4 @@
-import { type LivingArgument, TO_LIVING } from './init-args.ts'
+import { type LivingArgument, TO_LIVING } from './living-argument.ts'
 import type { BlobRef } from './replica-code.ts'
 
 /** What stands behind the mark `asset`: its URL, and with it the bytes for nodes that do not have the URL. */

@@ -25,7 +25,7 @@ const WORK_PER_MESSAGE_US = 1_000
 /** `sentAtMs` of a call that is staged and has not left yet. */
 const STAGED = -1
 
-/** Throws in a row after which others are called first, and for how long, in milliseconds; each time that comes again is longer, up to ten times. */
+/** Throws in a row after which others are called first, and for how long, in milliseconds. */
 const MOST_THROWS = 5
 const SHUNNED_MS = 30_000
 
@@ -92,9 +92,8 @@ export class CallLane implements Loaded {
   #closed = false
   /** True for a moment after the other node refused a call. */
   #isResting = false
-  /** Calls in a row that user code ended by a throw, and how often they were too many. */
+  /** Calls in a row that user code ended by a throw. */
   #throws = 0
-  #timesShunned = 0
   #isShunned = false
   /** True for a lane to another node. */
   readonly isRemote: boolean
@@ -379,7 +378,7 @@ export class CallLane implements Loaded {
     if (++this.#throws < MOST_THROWS || this.#isShunned) return
     this.#isShunned = true
     this.#latency.add(SHUNNED_MS, nowMs)
-    this.#clock.after(SHUNNED_MS * Math.min(10, ++this.#timesShunned), () => {
+    this.#clock.after(SHUNNED_MS, () => {
       this.#isShunned = false
       this.#latency = new PeakEwma(this.#clock.nowMs())
     })

@@ -1,7 +1,7 @@
 import { type Clock, isServeError, ServeError, type Turns } from '../base/index.ts'
 import { Asset, type AssetData, assetUrl } from './asset.ts'
 import type { CallPort } from './call-port.ts'
-import type { LivingArgument } from './init-args.ts'
+import type { LivingArgument } from './living-argument.ts'
 import type { ReplicaCode } from './replica-code.ts'
 import type { ReplicaControl, ReplicaSpec } from './replica-host.ts'
 import { ReplicaRuntime, type RuntimeLimits } from './replica-runtime.ts'

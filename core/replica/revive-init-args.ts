@@ -1,4 +1,5 @@
-import { type LivingArgument, MARK, mapParts } from './init-args.ts'
+import { MARK, mapParts } from './init-args.ts'
+import type { LivingArgument } from './living-argument.ts'
 
 /** The other way from `encodeInitArgs`, inside the replica. `revive` knows the marks. */
 export function decodeInitArgs(initArgs: readonly unknown[], revive: (argument: LivingArgument) => unknown): unknown[] {

@@ -3,7 +3,7 @@ import { portabilityOf } from '../../../core/controller/portability.ts'
 import { Asset, encodeInitArgs } from '../../../core/replica/index.ts'
 
 const source = { kind: 'source', portable: {} } as const
-const asset = (url: string): Asset => new Asset(url, async () => new Uint8Array())
+const withAsset = (url: string): readonly unknown[] => encodeInitArgs('b', [1, { deep: [new Asset(url, async () => new Uint8Array())] }])
 
 describe('portabilityOf', () => {
   it('keeps inline code and worker factories in their process', () => {
@@ -12,13 +12,12 @@ describe('portabilityOf', () => {
   })
 
   it('lets source and modules of the network travel anywhere', () => {
-    expect(portabilityOf(source, [1, { a: [asset('https://models.test/m.onnx')] }])).to.equal('anywhere')
+    expect(portabilityOf(source, withAsset('https://models.test/m.onnx'))).to.equal('anywhere')
     expect(portabilityOf({ kind: 'module', url: 'https://code.test/m.js', exportName: 'default' }, [])).to.equal('anywhere')
   })
 
   it('keeps files on their machine, as code and as assets', () => {
     expect(portabilityOf({ kind: 'module', url: 'file:///m.js', exportName: 'default' }, [])).to.equal('machine')
-    expect(portabilityOf(source, [{ deep: [asset('file:///m.onnx')] }])).to.equal('machine')
-    expect(portabilityOf(source, encodeInitArgs('b', [{ deep: asset('file:///m.onnx') }]))).to.equal('machine')
+    expect(portabilityOf(source, withAsset('file:///m.onnx'))).to.equal('machine')
   })
 })

@@ -1,0 +1,2 @@
+/** Loaded with the first backend that has `initArgs`. */
+export { encodeInitArgs } from '../replica/index.ts'
