@@ -14,7 +14,7 @@ import {
 import { type Logger, nearestName, ServeError } from '../core/base/index.ts'
 import { type HttpOptions, resolveHttpOptions } from '../core/gateway/index.ts'
 import type { MeshRole } from '../core/mesh/index.ts'
-import type { Resources } from '../core/model/index.ts'
+import { type Resources, resolveResources } from '../core/model/index.ts'
 import { type Asset, currentReplica } from '../core/replica/index.ts'
 import { realClock } from './clock.ts'
 import { startDetached } from './daemon.ts'
@@ -95,6 +95,7 @@ const START_OPTIONS = ['name', 'detached', 'http', 'mesh', 'storage', 'resources
  */
 export async function start(options: StartOptions = {}): Promise<Client> {
   checkStartOptions(options)
+  if (options.resources !== undefined) resolveResources(options.resources)
   if (options.detached === true) return new Client(await startDetached(toDaemonOptions(options)))
   const log = options.logger ?? defaultLogger()
   const http = options.http === false ? undefined : resolveHttpOptions(await withMiddlewares(options.http ?? {}))
@@ -191,6 +192,7 @@ const JOIN_OPTIONS = ['roles', 'resources', 'name', 'labels', 'http', 'code', 's
  */
 export async function join(ticket: string, options: JoinOptions = {}): Promise<Client> {
   checkOptions('join', options, JOIN_OPTIONS)
+  if (options.resources !== undefined) resolveResources(options.resources)
   const { code = 'verified', storage } = options
   if (storage !== undefined && (typeof storage !== 'string' || storage === '')) {
     throw new ServeError('ERR_INVALID_CONFIG', `join: option storage must be the path of a folder, got ${typeof storage}`)

@@ -195,6 +195,12 @@ export function bookOf(group: ControllerGroup | undefined): TicketBook {
 /** The key of a mesh as it goes to another controller, and into a file. */
 export const toPair = (key: MeshKey): KeyPair => ({ publicKey: key.publicKey, privateKey: key.toSecret() })
 
+/** libp2p puts a line for each address between advice on options that are not ours and stacks. */
+function whyNot({ message }: Error): string {
+  const reasons = [...message.matchAll(/^\s+\/\S+: (?:\w*Error: )?(.*)$/gm)].map(([, reason]) => reason)
+  return reasons.length > 0 ? reasons.join('; ') : message
+}
+
 /** Where it listened before, so that peers find it again; anew where that is taken by now. */
 export async function listenAgain(options: MeshListenOptions, kept: MeshStorage | undefined, log: Logger) {
   const { listen } = options
@@ -206,7 +212,7 @@ export async function listenAgain(options: MeshListenOptions, kept: MeshStorage 
   const fresh =
     again ??
     (await openMeshTransport({ ...options, ...identity }).catch((cause: Error) => {
-      throw new ServeError('ERR_INVALID_CONFIG', `mesh: cannot listen on ${listen.join(', ')}: ${cause.message}`, { cause })
+      throw new ServeError('ERR_INVALID_CONFIG', `mesh: cannot listen on ${listen.join(', ')}: ${whyNot(cause)}`, { cause })
     }))
   await kept?.noteListened(listen, fresh.listened)
   return fresh

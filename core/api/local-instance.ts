@@ -123,6 +123,8 @@ export interface NodeStatus {
   readonly roles: readonly string[]
   readonly rttMs: number
   readonly resources: Resources
+  /** Replicas on a node of a mesh: ready, starting or draining. The node of a controller without a gateway has no such number: there is what is nowhere else. */
+  readonly replicas?: number
   /** URL of its gateway, where a node of a mesh has one. */
   readonly http?: string
 }

@@ -55,6 +55,8 @@ export interface PeerStatus {
   readonly runtime: 'node' | 'browser'
   readonly roles: readonly string[]
   readonly rttMs: number
+  /** Placed there: ready, starting or draining. */
+  readonly replicas: number
   readonly resources: Resources
   /** URL of its gateway, when it has one. */
   readonly http?: string
@@ -325,7 +327,14 @@ export class MeshHub {
   get peers(): Readonly<Record<string, PeerStatus>> {
     const { name, runtime, resources } = this.#init.card
     const http = this.#gatewayUrl
-    const self = { name, runtime, roles: ['controller', 'replica', 'caller', 'gateway'], rttMs: 0, resources }
+    const self = {
+      name,
+      runtime,
+      roles: ['controller', 'replica', 'caller', 'gateway'],
+      rttMs: 0,
+      resources,
+      replicas: this.ledger.on(this.#selfId).length,
+    }
     return {
       ...(http !== undefined && { [this.peerId]: { ...self, http } }),
       ...this.#others,
@@ -336,7 +345,8 @@ export class MeshHub {
     return Object.fromEntries(
       [...this.#peers].map(([id, { member, http }]) => {
         const { card, link, roles } = member
-        const status = { name: card.name, runtime: card.runtime, roles, rttMs: round(link.rttMs ?? 0), resources: card.resources }
+        const replicas = this.ledger.on(id).length
+        const status = { name: card.name, runtime: card.runtime, roles, rttMs: round(link.rttMs ?? 0), resources: card.resources, replicas }
         return [id, http === undefined ? status : { ...status, http }]
       }),
     )

@@ -100,7 +100,9 @@ export function resolveTicketOptions(options: TicketOptions = {}): Grant & { rea
  */
 export async function readTicket(ticket: unknown, verify: VerifySigned, peek: PeekClaims): Promise<TicketClaims> {
   if (typeof ticket !== 'string' || ticket.length > MAX_TICKET_CHARS) {
-    throw notValid(`a ticket is a text of at most ${MAX_TICKET_CHARS} characters, got ${typeof ticket}`)
+    throw notValid(
+      `a ticket is a text of at most ${MAX_TICKET_CHARS} characters, got ${typeof ticket === 'string' ? ticket.length : typeof ticket}`,
+    )
   }
   const { mesh } = peek(ticket)
   if (typeof mesh !== 'string') throw notValid('the text is no ticket')

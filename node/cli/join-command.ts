@@ -58,7 +58,12 @@ export async function joinCommand(given: string | undefined, options: JoinComman
 
 /** From standard input, the environment or, where every user of the machine can read it in the list of processes, the arguments. */
 async function ticketOf(given: string | undefined): Promise<string> {
-  if (given === '-') return (process.stdin.isTTY ? await ask('ticket: ') : await text(process.stdin)).trim()
+  if (given === '-') {
+    const read = (process.stdin.isTTY ? await ask('ticket: ') : await text(process.stdin)).trim()
+    if (read === '')
+      throw new ServeError('ERR_TICKET_INVALID', 'there is no ticket on standard input; what should have printed one may have failed')
+    return read
+  }
   if (given !== undefined) {
     process.stderr.write(`warning: a ticket among the arguments can be read by every user of this machine; use - or ${TICKET_VARIABLE}\n`)
     return given.trim()

@@ -41,12 +41,14 @@ function viewEndpoints({ endpoints }: InstanceStatus): string {
   return table([['endpoint', 'route', 'methods', 'traffic', 'received'], ...rows], [4])
 }
 
-function viewNodes({ nodes }: InstanceStatus): string {
-  const rows = Object.entries(nodes).map(([id, { name, runtime, roles, rttMs, resources }]) => {
+function viewNodes({ nodes, backends }: InstanceStatus): string {
+  const all = Object.values(backends).reduce((sum, { ready, starting, draining }) => sum + ready + starting + draining, 0)
+  const elsewhere = Object.values(nodes).reduce((sum, { replicas = 0 }) => sum + replicas, 0)
+  const rows = Object.entries(nodes).map(([id, { name, runtime, roles, rttMs, resources, replicas = Math.max(0, all - elsewhere) }]) => {
     const memory = resources.memoryBytes === undefined ? '' : `${(resources.memoryBytes / 2 ** 30).toFixed(1)} GiB`
-    return [name, id, runtime, roles.join(' '), String(resources.cpu ?? 0), memory, `${rttMs} ms`]
+    return [name, id, runtime, roles.join(' '), String(replicas), String(resources.cpu ?? 0), memory, `${rttMs.toFixed(1)} ms`]
   })
-  return table([['node', 'id', 'runtime', 'roles', 'cpu', 'memory', 'rtt'], ...rows], [4, 5, 6])
+  return table([['node', 'id', 'runtime', 'roles', 'replicas', 'cpu', 'memory', 'rtt'], ...rows], [4, 5, 6, 7])
 }
 
 const percent = (share: number): string => `${Math.round(share * 10_000) / 100} %`

@@ -204,6 +204,27 @@ describe('bad input', function () {
     expect((await failureOf(() => closed.getHandle('x'))).code).to.equal('ERR_CLIENT_CLOSED')
   })
 
+  for (const address of ['/ip4/127.0.0.1/udp/1', '/ip4/192.0.2.1/tcp/1']) {
+    it(`says in one line why a mesh cannot listen on ${address}`, async () => {
+      const { code, message } = await failureOf(() => start({ http: false, mesh: { listen: [address] } }))
+      expect(code).to.equal('ERR_INVALID_CONFIG')
+      expect(message)
+        .to.match(/^mesh: cannot listen on \S+: .+$/)
+        .and.not.match(/faultTolerance|\n/)
+    })
+  }
+
+  it('refuses resources below 0, with a mesh and without', async () => {
+    for (const mesh of [true, false]) {
+      expect((await failureOf(() => start({ http: false, mesh, resources: { cpu: -1 } }))).code).to.equal('ERR_INVALID_CONFIG')
+    }
+  })
+
+  it('refuses to join with resources below 0, before anything is dialled', async () => {
+    const { code, message } = await failureOf(() => serve.join('no ticket', { resources: { cpu: -1 } }))
+    expect([code, message.includes('cpu')]).to.deep.equal(['ERR_INVALID_CONFIG', true])
+  })
+
   it('says which names there are for an unknown endpoint', async () => {
     const { code, message } = await failureOf(() => client.getHandle('ecko'))
     expect(code).to.equal('ERR_ENDPOINT_NOT_FOUND')

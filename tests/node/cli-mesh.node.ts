@@ -14,7 +14,7 @@ const APP = fileURLToPath(new URL('./fixtures/cli-mesh-app.ts', import.meta.url)
 const NAME = 'meshed'
 
 interface Status {
-  readonly nodes: Readonly<Record<string, { name: string; runtime: string; roles: readonly string[]; rttMs: number }>>
+  readonly nodes: Readonly<Record<string, { name: string; runtime: string; roles: readonly string[]; rttMs: number; replicas?: number }>>
 }
 
 describe('shoal on the command line, with a mesh', function () {
@@ -74,7 +74,16 @@ describe('shoal on the command line, with a mesh', function () {
   it('shows both nodes with runtime, roles and the time there and back', async () => {
     await join(await newTicket(), '--name', 'helper')
     await until(async () => Object.values((await statusNow()).nodes).some(({ name, rttMs }) => name === 'helper' && rttMs > 0))
-    expect((await runCli(['status', '--name', NAME])).stdout).to.match(/helper +\S+ +node +replica caller +\d+ +\S+ GiB +[\d.]+ ms/)
+    expect((await runCli(['status', '--name', NAME])).stdout).to.match(/helper +\S+ +node +replica caller +\d+ +\d+ +\S+ GiB +\d+\.\d ms/)
+  })
+
+  it('shows how many replicas are on each node', async () => {
+    await join(await newTicket(), '--name', 'helper')
+    await until(async () => Object.values((await statusNow()).nodes).some(({ name, replicas }) => name === 'helper' && replicas === 2))
+    await until(async () => {
+      const { stdout } = await runCli(['status', '--name', NAME])
+      return ['meshed', 'helper'].every((name) => new RegExp(`^ +${name} .* 2 +\\d+ +\\S+ GiB`, 'm').test(stdout))
+    })
   })
 
   it('prints the ticket as JSON where that is asked for', async () => {
