@@ -125,7 +125,13 @@ describe('a standby controller', () => {
     await world.until(() => p.peer.epoch.controllerId === 's')
     expect(await world.codeOf(world.client.createEndpoint('late', { backend: 'count' }))).to.equal('ERR_NO_CONTROLLER')
     expect(world.greater?.controllerId ?? 's').to.equal('s')
-    expect(await world.codeOf(p.client.status())).to.equal('no failure')
+    // The connection by which it was called before may give way to the one by which it leads, in a page more often than in Node.
+    const codes: string[] = []
+    for (let i = 0; i < 60 && codes.at(-1) !== 'no failure'; i++) {
+      await world.advance(500)
+      codes.push(await world.codeOf(p.client.status()))
+    }
+    expect(codes.at(-1), codes.join()).to.equal('no failure')
   })
 
   it('leaves everything running that it has led when another one follows it', async () => {
