@@ -187,8 +187,7 @@ describe('a controller that is started again', () => {
     world.client
       .createBackend('count', target as never, { config: { numReplicas: 4 }, initArgs: ['new'], ifExists: 'replace' })
       .catch(() => undefined)
-    await world.advance(500)
-    expect([...p.host.alive, ...q.host.alive].some(({ spec }) => isNew(spec))).to.equal(true)
+    await world.until(() => [...p.host.alive, ...q.host.alive].some(({ spec }) => isNew(spec)))
     await world.crashController()
     await world.startController()
     await world.advance(40_000)
