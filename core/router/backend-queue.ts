@@ -1,9 +1,10 @@
 import { type Clock, type ErrorCode, type Random, ServeError, type ServeErrorOptions, type Turns, withOutcome } from '../base/index.ts'
 import { type CallLane, chooseReplica, type LaneOwner, planBatches } from '../replica/index.ts'
-import { AnswerKind, isPrimitive, notSerializable, roughSizeBytes } from '../request/index.ts'
+import { AnswerKind, isPrimitive, notSerializable } from '../request/index.ts'
 import { type Call, type CallOwner, CallQueue, CallState, DeadlineWheel, LatencyHistogram } from '../service/index.ts'
 import { DrainRate } from './drain-rate.ts'
 import type { PoisonList } from './poison-list.ts'
+import { weigh } from './weigh.ts'
 
 /** Re-routes of a call that no replica had started. */
 const MAX_REROUTES = 3
@@ -165,7 +166,7 @@ export class BackendQueue implements CallOwner, LaneOwner {
     const [suspect, ...others] = isCrash ? calls.filter((call) => call.state === CallState.STREAMING || lane.hasStarted(call)) : []
     if (suspect !== undefined && others.length === 0) void this.#blame(suspect)
     const again = calls.filter((call) => this.#settleAfterDeath(call, lane, reason))
-    for (const call of again.reverse()) this.#queueOf(call).addFirst(call)
+    for (const call of again.reverse()) this.#putBack(call)
     this.#draining.get(lane)?.()
     this.#draining.delete(lane)
     this.#arm()
@@ -183,7 +184,7 @@ export class BackendQueue implements CallOwner, LaneOwner {
     call.deadlineAtMs = nowMs + (call.timeoutMs ?? limits.requestTimeoutMs)
     if (staysHere(call) && this.#refuseNear(call)) return
     const waits = this.#open >= this.#slots
-    if (waits || call.transfer || this.#poison) call.sizeBytes = call.upload?.heldBytes ?? roughSizeBytes(call.data)
+    if (waits || call.transfer || this.#poison) weigh(call)
     if ((waits || this.#closed) && this.#refuse(call, nowMs)) return
     if (this.#poison?.isActive && this.#refusePoison(call, this.#poison)) return
     counters.admitted++
@@ -269,7 +270,7 @@ export class BackendQueue implements CallOwner, LaneOwner {
     }
     this.counters.retried++
     call.id = -1
-    this.#queueOf(call).addFirst(call)
+    this.#putBack(call)
     this.#arm()
   }
 
@@ -407,6 +408,12 @@ export class BackendQueue implements CallOwner, LaneOwner {
 
   #queueOf(call: Call): CallQueue {
     return staysHere(call) ? this.#near : this.#queue
+  }
+
+  /** From now on it waits: what it carries counts. */
+  #putBack(call: Call): void {
+    weigh(call)
+    this.#queueOf(call).addFirst(call)
   }
 
   #setLanes(lanes: CallLane[]): void {

@@ -1,6 +1,7 @@
 import type { Clock } from '../base/index.ts'
-import { hashPayload, roughSizeBytes } from '../request/index.ts'
+import { hashPayload } from '../request/index.ts'
 import type { Call } from '../service/index.ts'
+import { weigh } from './weigh.ts'
 
 /** Replicas that one payload may end within a window until it is refused. */
 const BLAMES = 2
@@ -40,7 +41,7 @@ export class PoisonList {
   /** A replica died and this was the only call started in it. A call without a payload, or whose payload has no hash, is not held to account. */
   blame(call: Call): void {
     // Of a payload that did not wait nobody has asked the size yet.
-    if (call.sizeBytes === 0) call.sizeBytes = call.upload?.heldBytes ?? roughSizeBytes(call.data)
+    weigh(call)
     if (call.sizeBytes === 0 && call.data === undefined) return
     const nowMs = this.#clock.nowMs()
     this.#forget(nowMs)

@@ -66,6 +66,15 @@ describe('BackendQueue', () => {
       ])
     })
 
+    it('counts the payload of a call that waits again because its replica died', () => {
+      const bench = new QueueBench({ maxConcurrentQueries: 1, maxQueuedBytes: 1_000 })
+      const replica = bench.addReplica()
+      bench.submit({ data: 'x'.repeat(600) })
+      bench.run()
+      bench.die(replica)
+      expect(bench.submit({ data: 'x'.repeat(600) }).sink.code).to.equal('ERR_BACK_PRESSURE')
+    })
+
     it('takes one payload beyond maxQueuedBytes when nothing waits', () => {
       const bench = new QueueBench({ maxConcurrentQueries: 1, maxQueuedBytes: 10 })
       bench.addReplica()
