@@ -25,8 +25,8 @@ export class NodeExchange implements Exchange {
   readonly #request: IncomingMessage
   readonly #response: ServerResponse
   readonly #rules: NodeExchangeRules
-  /** The turn in which the request came. */
-  readonly #turn: number
+  /** Runs what sends an answer: at the end of the turn in which the request came, or at once when that is over. */
+  readonly #release: (send: () => void) => void
   /** True while the client waits for `100 Continue` before it sends its body. */
   #expectsContinue: boolean
   #body: IncomingBody | undefined
@@ -39,7 +39,7 @@ export class NodeExchange implements Exchange {
     this.#request = request
     this.#response = response
     this.#rules = rules
-    this.#turn = rules.turnEnd.turn
+    this.#release = rules.turnEnd.here()
     this.#expectsContinue = expectsContinue
     response.on('close', () => {
       this.#isGone = true
@@ -104,7 +104,7 @@ export class NodeExchange implements Exchange {
     if (status !== 204 && status !== 304 && !(this.method === 'HEAD' && hasLength(headers))) headers.push('content-length', String(bytes))
     this.#closeIfUncertain(headers)
     response.writeHead(status, headers)
-    this.#rules.turnEnd.at(this.#turn, () => {
+    this.#release(() => {
       if (this.#isGone) return
       // An ASCII text as latin1: cheaper, and Node, which encodes head and text together, leaves the head as it is.
       if (typeof body === 'string' && body.length === bytes) response.end(body, 'latin1')

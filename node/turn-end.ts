@@ -9,23 +9,15 @@ export class TurnEnd {
 
   /** What runs work at the end of the turn that runs now, and at once when that is over. */
   here(): (work: () => void) => void {
-    const turn = this.turn
-    return (work) => this.at(turn, work)
-  }
-
-  /** The turn that runs, as a number; it is over before anything that begins later. */
-  get turn(): number {
     if (!this.#armed) {
       this.#armed = true
       setImmediate(this.run)
     }
-    return this.#turn
-  }
-
-  /** Runs `work` at the end of the turn if that turn still runs, else at once. */
-  at(turn: number, work: () => void): void {
-    if (turn === this.#turn) this.#waiting.push(work)
-    else work()
+    const turn = this.#turn
+    return (work) => {
+      if (turn === this.#turn) this.#waiting.push(work)
+      else work()
+    }
   }
 
   /** Ends the turn now. */
